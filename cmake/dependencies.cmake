@@ -1,0 +1,40 @@
+# Finds every library that the suite uses. What is missing ends the configuration with the name of the Debian package.
+
+find_package(PkgConfig)
+if(NOT PkgConfig_FOUND)
+  message(FATAL_ERROR "pkg-config is missing. Install it: apt-get install pkg-config, or run ./tutorial setup")
+endif()
+
+# Looks for a pkg-config module and makes it available as the target PkgConfig::<name>.
+function(require_module name module debian_package)
+  pkg_check_modules(${name} IMPORTED_TARGET GLOBAL ${module})
+  if(NOT ${name}_FOUND)
+    message(FATAL_ERROR "${name} is missing. Install it: apt-get install ${debian_package}, or run ./tutorial setup")
+  endif()
+endfunction()
+
+# Looks for a header-only library and makes it available as the interface target <name>.
+function(require_header name header debian_package)
+  find_path(${name}_INCLUDE_DIR ${header})
+  if(NOT ${name}_INCLUDE_DIR)
+    message(FATAL_ERROR "${name} is missing. Install it: apt-get install ${debian_package}, or run ./tutorial setup")
+  endif()
+  add_library(${name} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIR})
+endfunction()
+
+find_package(Threads REQUIRED)
+require_module(pistache libpistache libpistache-dev)
+require_module(hiredis hiredis libhiredis-dev)
+require_module(curl libcurl libcurl4-openssl-dev)
+require_module(openssl openssl libssl-dev)
+require_module(spdlog spdlog libspdlog-dev)
+require_module(uuid uuid uuid-dev)
+require_header(asio asio.hpp libasio-dev)
+require_header(cli11 CLI/CLI.hpp libcli11-dev)
+require_header(cpp_jwt jwt/jwt.hpp libcpp-jwt-dev)
+require_header(nlohmann_json nlohmann/json.hpp nlohmann-json3-dev)
+require_header(utfcpp utf8.h libutfcpp-dev)
+
+# hiredis speaks TLS from version 1.0 on, in a library of its own. Without it, rediss:// is a clear error at start.
+pkg_check_modules(hiredis_ssl IMPORTED_TARGET GLOBAL hiredis_ssl)

@@ -1,0 +1,50 @@
+// Response isolation: an answer reaches the client that asked, or nobody.
+#pragma once
+
+#include <pistache/peer.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace sessions {
+
+/// One client's connection, shared by the Pistache worker that reads it and the thread on which a
+/// handler happens to finish.
+///
+/// The kernel gives the descriptor of a closed connection to the next client. Whoever writes an
+/// answer by descriptor, as Pistache's response queue does, can therefore hand one user's page to
+/// another: the client that asked leaves, the next one gets its number, then the answer is written.
+/// Here every answer is written under a mutex and only while the connection is not gone, and the
+/// worker marks it as gone, under the same mutex, before it closes the descriptor.
+///
+/// A client gets one answer at a time. What it sends before it has the answer to its last request
+/// (pipelining, RFC 9112, section 9.3.2) is discarded, and the connection is closed after the
+/// answer.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  explicit Connection(const std::shared_ptr<Pistache::Tcp::Peer>& peer) : peer_{peer} {}
+
+  /// Called by the worker when bytes arrive. False if they are to be discarded.
+  bool accepts_input();
+  /// Called by the worker when a request is complete, before its handler starts. `close` if the
+  /// connection is to be closed after the answer.
+  void begin_request(bool close);
+  /// Called by the worker before it closes the descriptor. From here on nothing is written.
+  void mark_gone();
+
+  /// Writes the answer to the request that is under way, from any thread, without waiting. Keeps
+  /// `in_flight` alive until the kernel has the last byte or the client is gone.
+  void answer(const std::string& bytes, std::shared_ptr<void> in_flight);
+
+ private:
+  void finish_answer(Pistache::Tcp::Peer& peer);
+
+  std::mutex mutex_;
+  std::weak_ptr<Pistache::Tcp::Peer> peer_;
+  bool gone_ = false;
+  bool answering_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace sessions

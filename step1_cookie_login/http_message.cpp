@@ -1,0 +1,66 @@
+#include "http_message.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "pages.hpp"
+
+namespace sessions {
+namespace {
+
+std::string_view without_spaces_around(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) {
+    return {};
+  }
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+bool has_control_character(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
+}
+
+}  // namespace
+
+std::optional<std::string> Request::header(const std::string& name) const {
+  const auto header = request_.headers().tryGetRaw(name);
+  return header ? std::optional{header->value()} : std::nullopt;
+}
+
+std::optional<std::string> Request::cookie(std::string_view name) const {
+  // Pistache's cookie jar is a hash map and has lost the order.
+  const auto cookies = header("Cookie").value_or("");
+  std::string_view rest = cookies;
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find(';'), rest.size());
+    const auto pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    const auto equals = pair.find('=');
+    if (equals != std::string_view::npos && without_spaces_around(pair.substr(0, equals)) == name) {
+      return std::string{without_spaces_around(pair.substr(equals + 1))};
+    }
+  }
+  return std::nullopt;
+}
+
+void Reply::add_header(std::string_view name, std::string_view value) {
+  if (has_control_character(name) || has_control_character(value)) {
+    throw std::invalid_argument{"a header must not contain control characters"};
+  }
+  header_lines_.append(name).append(": ").append(value).append("\r\n");
+}
+
+std::string_view reason_phrase(int status) {
+  return Pistache::Http::codeString(static_cast<Pistache::Http::Code>(status));
+}
+
+Reply redirect(std::string_view path) {
+  Reply reply{302, page(fmt::format("<p><a href=\"{0}\">{0}</a></p>", escape(path)))};
+  reply.add_header("Location", path);
+  return reply;
+}
+
+}  // namespace sessions

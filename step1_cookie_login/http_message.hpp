@@ -1,0 +1,60 @@
+// What a handler gets, a Request, and what it returns, a Reply.
+#pragma once
+
+#include <pistache/http.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sessions {
+
+using Method = Pistache::Http::Method;
+
+/// A request as it came from the client. Nothing in it can be trusted.
+class Request {
+ public:
+  explicit Request(Pistache::Http::Request request) : request_{std::move(request)} {}
+
+  Method method() const { return request_.method(); }
+  /// The path as sent, not percent-decoded, without the query.
+  const std::string& path() const { return request_.resource(); }
+  const std::string& body() const { return request_.body(); }
+  /// A header's value; names are compared without regard to case.
+  std::optional<std::string> header(const std::string& name) const;
+  /// The value of the first cookie of this name: browsers send the most specific one first
+  /// (RFC 6265, section 5.4).
+  std::optional<std::string> cookie(std::string_view name) const;
+
+ private:
+  Pistache::Http::Request request_;
+};
+
+/// An answer. The server adds the headers that every answer has.
+class Reply {
+ public:
+  Reply() = default;
+  /// `body` is a complete HTML document or empty; `status` an HTTP status code.
+  Reply(int status, std::string body) : status_{status}, body_{std::move(body)} {}
+
+  /// Throws std::invalid_argument if the name or the value could break out of its line.
+  void add_header(std::string_view name, std::string_view value);
+
+  int status() const { return status_; }
+  const std::string& body() const { return body_; }
+  /// The headers as lines, each ended by CRLF.
+  const std::string& header_lines() const { return header_lines_; }
+
+ private:
+  int status_ = 200;
+  std::string body_;
+  std::string header_lines_;
+};
+
+/// The words that go with a status code, such as "Not Found" (RFC 9110, section 15).
+std::string_view reason_phrase(int status);
+
+/// Sends the client to another page of this server with 302, as Flask's redirect() does.
+Reply redirect(std::string_view path);
+
+}  // namespace sessions

@@ -1,0 +1,297 @@
+#include "http_server.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <pistache/endpoint.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <asio/co_spawn.hpp>
+#include <asio/execution_context.hpp>
+#include <atomic>
+#include <cctype>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "connection.hpp"
+#include "errors.hpp"
+#include "immediate_executor.hpp"
+
+namespace sessions {
+namespace {
+
+namespace Http = Pistache::Http;
+namespace Tcp = Pistache::Tcp;
+
+constexpr std::size_t kMaxRequestBytes = std::size_t{64} * 1024;
+constexpr std::chrono::seconds kDrainTime{10};
+constexpr const char* kConnection = "connection";
+
+constexpr std::string_view kHeadersOfEveryAnswer =
+    "Content-Type: text/html; charset=utf-8\r\n"
+    "Cache-Control: no-store\r\n"
+    "Vary: Cookie\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Content-Security-Policy: default-src 'none'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'\r\n";
+
+/// Pistache reserves memory for the length that a client announces, before it has the bytes, and
+/// its decoder of chunked bodies loses bytes at the borders of packets: refuse both before they
+/// matter.
+class BoundedBody : public Http::Private::BodyStep {
+ public:
+  BoundedBody(Http::Request* request, bool& more_input)
+      : BodyStep{request}, more_input_{more_input} {}
+
+  Http::Private::State apply(Pistache::StreamCursor& cursor) override {
+    const auto length = message->headers().tryGet<Http::Header::ContentLength>();
+    if (message->headers().tryGet<Http::Header::TransferEncoding>()) {
+      raise("The request's body needs a Content-Length.", Http::Code::Length_Required);
+    }
+    if (length && length->value() > kMaxRequestBytes) {
+      raise("The request is larger than 64 KiB.", Http::Code::Request_Entity_Too_Large);
+    }
+    const auto state = BodyStep::apply(cursor);
+    more_input_ = cursor.remaining() > 0;
+    return state;
+  }
+
+ private:
+  bool& more_input_;
+};
+
+/// Pistache's parser with a bounded body.
+class RequestParser : public Http::RequestParser {
+ public:
+  RequestParser() : Http::RequestParser{kMaxRequestBytes} {
+    allSteps[2] = std::make_unique<BoundedBody>(&request, more_input_);
+  }
+
+  /// True if the client sent more than one request at once.
+  bool has_more_input() const { return more_input_; }
+
+ private:
+  bool more_input_ = false;
+};
+
+bool wants_close(const Http::Request& request) {
+  const auto header = request.headers().tryGetRaw("Connection");
+  auto value = header ? header->value() : std::string{};
+  std::ranges::transform(value, value.begin(),
+                         [](unsigned char letter) { return std::tolower(letter); });
+  return request.version() == Http::Version::Http11 ? value.find("close") != std::string::npos
+                                                    : value.find("keep-alive") == std::string::npos;
+}
+
+/// How an answer is to be written: not all of it depends on the handler.
+struct AnswerForm {
+  bool without_body = false;  ///< to HEAD
+  bool keep_alive = true;
+};
+
+// Pistache's ResponseWriter counts the bytes it sends, so it cannot announce the length of a body
+// that it does not send, as an answer to HEAD has to (RFC 9110, section 9.3.2).
+std::string to_wire(const Reply& reply, const AnswerForm& form) {
+  const bool has_body = reply.status() != 204;
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\nDate: {:%a, %d %b %Y %H:%M:%S} GMT\r\n{}{}{}Connection: {}\r\n\r\n{}",
+      reply.status(), reason_phrase(reply.status()),
+      fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())),
+      kHeadersOfEveryAnswer, reply.header_lines(),
+      has_body ? fmt::format("Content-Length: {}\r\n", reply.body().size()) : "",
+      form.keep_alive ? "keep-alive" : "close",
+      form.without_body ? std::string_view{} : std::string_view{reply.body()});
+}
+
+Reply reply_to_failure(std::exception_ptr failure, const std::string& request_line) {
+  try {
+    std::rethrow_exception(std::move(failure));
+  } catch (const HttpError& error) {
+    return error_reply(error.status(), error.what());
+  } catch (const ServiceUnavailable& error) {
+    spdlog::error("{}: {}", request_line, error.what());
+    auto reply = error_reply(503, "The store is not available at the moment. Please try again.");
+    reply.add_header("Retry-After", "1");
+    return reply;
+  } catch (const std::exception& error) {
+    spdlog::error("{}: {}", request_line, error.what());
+    return error_reply(500, "Something went wrong. It has been logged.");
+  }
+}
+
+/// What the worker threads share.
+struct ServerState {
+  explicit ServerState(const Routes& served_routes) : routes{served_routes} {}
+
+  const Routes& routes;
+  asio::execution_context context;
+  std::atomic<bool> stopping = false;
+  std::atomic<int> in_flight = 0;
+};
+
+/// Counts a request as in flight until the last copy of the result is gone.
+std::shared_ptr<void> count_as_in_flight(const std::shared_ptr<ServerState>& state) {
+  ++state->in_flight;
+  return {state.get(), [state](void*) { --state->in_flight; }};
+}
+
+/// Pistache's view of the server. Pistache makes a copy for each worker thread.
+class PistacheHandler : public Http::Handler {
+ public:
+  HTTP_PROTOTYPE(PistacheHandler)
+
+  explicit PistacheHandler(std::shared_ptr<ServerState> state) : state_{std::move(state)} {}
+
+  void onRequest(const Http::Request& /*request*/, Http::ResponseWriter /*response*/) override {}
+
+ private:
+  void onConnection(const std::shared_ptr<Tcp::Peer>& peer) override {
+    peer->putData(ParserData, std::make_shared<RequestParser>());
+    peer->putData(kConnection, std::make_shared<Connection>(peer));
+  }
+
+  void onDisconnection(const std::shared_ptr<Tcp::Peer>& peer) override {
+    connection_of(peer)->mark_gone();
+    transport()->flush();
+  }
+
+  // Replaces Pistache's own onInput, which answers what it cannot parse with the parser's words and
+  // hands the rest to a ResponseWriter.
+  void onInput(const char* bytes, std::size_t size,
+               const std::shared_ptr<Tcp::Peer>& peer) override {
+    const auto connection = connection_of(peer);
+    if (!connection->accepts_input()) {
+      return;
+    }
+    const auto parser = std::static_pointer_cast<RequestParser>(getParser(peer));
+    try {
+      if (!parser->feed(bytes, size)) {
+        throw Http::HttpError{Http::Code::Request_Entity_Too_Large,
+                              "The request is larger than 64 KiB."};
+      }
+      if (parser->parse() == Http::Private::State::Done) {
+        // From here on Pistache's limit for idle connections applies, 300 s, not that for requests.
+        peer->setIdle(true);
+        start_handler(connection, *parser);
+        parser->reset();
+      }
+    } catch (const Http::HttpError& error) {
+      refuse(*connection, error.code(),
+             error.code() == 400 ? "The request is malformed." : error.reason());
+      parser->reset();
+    } catch (const std::exception&) {
+      refuse(*connection, 400, "The request is malformed.");
+      parser->reset();
+    }
+  }
+
+  void start_handler(const std::shared_ptr<Connection>& connection, RequestParser& parser) {
+    const AnswerForm form{.without_body = parser.request.method() == Method::Head,
+                          .keep_alive = !parser.has_more_input() && !wants_close(parser.request) &&
+                                        !state_->stopping};
+    connection->begin_request(!form.keep_alive);
+    Request request{std::move(parser.request)};
+    const auto method = request.method();
+    const auto path = request.path();
+    asio::co_spawn(ImmediateExecutor{state_->context}, state_->routes.answer(std::move(request)),
+                   [connection, form, method, path, in_flight = count_as_in_flight(state_)](
+                       std::exception_ptr failure, Reply reply) {
+                     if (failure) {
+                       reply =
+                           reply_to_failure(std::move(failure),
+                                            fmt::format("{} {}", Http::methodString(method), path));
+                     }
+                     connection->answer(to_wire(reply, form), in_flight);
+                   });
+  }
+
+  void refuse(Connection& connection, int status, const std::string& sentence) {
+    connection.begin_request(true);
+    connection.answer(to_wire(error_reply(status, sentence), {.keep_alive = false}),
+                      count_as_in_flight(state_));
+  }
+
+  static std::shared_ptr<Connection> connection_of(const std::shared_ptr<Tcp::Peer>& peer) {
+    return std::static_pointer_cast<Connection>(peer->getData(kConnection));
+  }
+
+  std::shared_ptr<ServerState> state_;
+};
+
+/// Every connection is a descriptor, and the usual limit of 1,024 is soon reached.
+void allow_many_connections() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+// Pistache stops accepting only together with its workers, which still have to finish. So look for
+// the listening socket and shut it down; new clients are then refused by the kernel.
+void stop_accepting() {
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    const int descriptor = std::stoi(entry.path().filename());
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    if (::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 &&
+        listening != 0) {
+      ::shutdown(descriptor, SHUT_RDWR);
+    }
+  }
+}
+
+void wait_for_stop_signal() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // a second Ctrl-C ends the program at once
+}
+
+void wait_until_answered(const std::atomic<int>& in_flight) {
+  const auto deadline = std::chrono::steady_clock::now() + kDrainTime;
+  while (in_flight > 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  }
+}
+
+}  // namespace
+
+int serve(const Settings& settings, const Routes& routes) {
+  allow_many_connections();
+  const auto state = std::make_shared<ServerState>(routes);
+  Http::Endpoint endpoint{Pistache::Address{settings.host(), Pistache::Port{settings.port()}}};
+  endpoint.init(
+      Http::Endpoint::options()
+          .threads(settings.threads())
+          .flags(Tcp::Options::ReuseAddr | Tcp::Options::NoDelay | Tcp::Options::CloseOnExec));
+  endpoint.setHandler(std::make_shared<PistacheHandler>(state));
+  try {
+    endpoint.serveThreaded();
+  } catch (const std::exception& error) {
+    throw SettingError{"--host, --port",
+                       fmt::format("cannot listen on {}:{}: {}. Try --port 0 for a free port",
+                                   settings.host(), settings.port(), error.what())};
+  }
+  std::cout << settings.step_name() << " listening on http://" << settings.host() << ':'
+            << endpoint.getPort() << std::endl;
+
+  wait_for_stop_signal();
+  state->stopping = true;
+  stop_accepting();
+  wait_until_answered(state->in_flight);
+  endpoint.shutdown();
+  return 0;
+}
+
+}  // namespace sessions

@@ -1,0 +1,14 @@
+// The server: Pistache reads HTTP on its worker threads, handlers answer.
+#pragma once
+
+#include "routes.hpp"
+#include "settings.hpp"
+
+namespace sessions {
+
+/// Serves until SIGINT or SIGTERM, then stops accepting, finishes what is in flight and returns the
+/// exit code 0. Prints one line on stdout when it is ready. Throws SettingError if it cannot listen
+/// at the given host and port.
+int serve(const Settings& settings, const Routes& routes);
+
+}  // namespace sessions

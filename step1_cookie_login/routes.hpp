@@ -1,0 +1,51 @@
+// Which handler answers which path and method.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "http_message.hpp"
+
+namespace sessions {
+
+/// Answers one request. It starts on the worker thread that read the request and must not block
+/// there; after a co_await it goes on wherever the awaited operation completes. Its argument comes
+/// by value because a reference would dangle after the first co_await.
+using Handler = std::function<asio::awaitable<Reply>(Request)>;
+
+/// The handlers by path and method.
+class Routes {
+ public:
+  /// `methods` are Get or Post or both. HEAD is answered wherever GET is, OPTIONS everywhere.
+  void add(std::string path, std::initializer_list<Method> methods, Handler handler);
+
+  /// The same for a member function of an application that outlives the server.
+  template <typename Application>
+  void add(std::string path, std::initializer_list<Method> methods, Application& application,
+           asio::awaitable<Reply> (Application::*handler)(Request)) {
+    add(std::move(path), methods, [&application, handler](Request request) {
+      return (application.*handler)(std::move(request));
+    });
+  }
+
+  /// The answer of the request's handler; 204 with Allow to OPTIONS, 404 to an unknown path, 405
+  /// with Allow to a method that the path does not have (RFC 9110, section 15.5.6).
+  asio::awaitable<Reply> answer(Request request) const;
+
+ private:
+  struct Route {
+    std::vector<Method> methods;
+    std::string allow;
+    Handler handler;
+  };
+  std::map<std::string, Route> routes_;
+};
+
+/// A page that says that a request failed. `sentence` is plain text.
+Reply error_reply(int status, std::string_view sentence);
+
+}  // namespace sessions

@@ -1,0 +1,138 @@
+#include "settings.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <thread>
+
+#include "errors.hpp"
+
+namespace sessions {
+namespace {
+
+std::optional<std::int64_t> parse_whole_number(std::string_view text) {
+  std::int64_t number = 0;
+  const auto* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, number);
+  if (result.ec != std::errc{} || result.ptr != end) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::string must_be_within(std::int64_t minimum, std::int64_t maximum) {
+  return fmt::format("must be a whole number from {} to {}", minimum, maximum);
+}
+
+CLI::Validator within(std::int64_t minimum, std::int64_t maximum, const std::string& variable) {
+  return {[=](const std::string& text) -> std::string {
+            const auto number = parse_whole_number(text);
+            if (number && *number >= minimum && *number <= maximum) {
+              return {};
+            }
+            return must_be_within(minimum, maximum) + " (environment variable: " + variable + ")";
+          },
+          fmt::format("{} to {}", minimum, maximum)};
+}
+
+std::string environment_help(const StepDescription& step) {
+  std::string help = "Environment variables:\n";
+  for (const auto& variable : step.variables) {
+    const auto shown =
+        variable.default_value.empty() ? "" : fmt::format(" (default: {})", variable.default_value);
+    help += fmt::format("  {:<26}{}{}\n", variable.name, variable.help, shown);
+  }
+  return help;
+}
+
+// Every thread inherits this, so that the signals wait for serve() to fetch them.
+void block_stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+}  // namespace
+
+Settings::Settings(const StepDescription& step, int argc, const char* const* argv)
+    : step_name_{step.name},
+      port_{step.default_port},
+      threads_{std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 255)} {
+  CLI::App command_line{step.summary, step.name};
+  command_line.add_option("--host", host_, "address to listen on")
+      ->envname("HOST")
+      ->capture_default_str();
+  command_line.add_option("--port", port_, "port to listen on, 0 picks a free one")
+      ->envname("PORT")
+      ->check(within(0, 65535, "PORT"))
+      ->capture_default_str();
+  command_line.add_option("--threads", threads_, "HTTP worker threads")
+      ->envname("THREADS")
+      ->check(within(1, 255, "THREADS"))
+      ->capture_default_str();
+  if (step.has_store) {
+    command_line.add_flag("--check", check_,
+                          "test the connection to the store and exit with 0 or 1");
+  }
+  command_line.footer(environment_help(step));
+  try {
+    command_line.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << command_line.help();
+    throw;
+  } catch (const CLI::ParseError& error) {
+    throw SettingError{error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ValidationError)
+                           ? "command line or environment"
+                           : "command line",
+                       error.what() + std::string{"; --help lists all settings"}};
+  }
+  for (const auto& variable : step.variables) {
+    const char* value = std::getenv(std::string{variable.name}.c_str());
+    const bool is_set = value != nullptr && *value != '\0';
+    environment_[variable.name] = is_set ? value : std::string{variable.default_value};
+  }
+}
+
+const std::string& Settings::operator[](const EnvironmentVariable& variable) const {
+  return environment_.at(variable.name);
+}
+
+std::int64_t Settings::whole_number(const EnvironmentVariable& variable, std::int64_t minimum,
+                                    std::int64_t maximum) const {
+  const auto number = parse_whole_number((*this)[variable]);
+  if (!number || *number < minimum || *number > maximum) {
+    throw SettingError{variable.name, must_be_within(minimum, maximum)};
+  }
+  return *number;
+}
+
+int run_step(int argc, const char* const* argv, const StepDescription& step,
+             const std::function<int(const Settings&)>& body) {
+  block_stop_signals();
+  spdlog::set_default_logger(spdlog::stderr_logger_mt(step.name));
+  try {
+    return body(Settings{step, argc, argv});
+  } catch (const CLI::CallForHelp&) {
+    return 0;
+  } catch (const SettingError& error) {
+    std::cerr << step.name << ": " << error.what() << '\n';
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << step.name << ": " << error.what() << '\n';
+    return 1;
+  }
+}
+
+}  // namespace sessions

@@ -1,0 +1,122 @@
+#include "signed_cookie.hpp"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <jwt/jwt.hpp>
+#include <ranges>
+
+#include "errors.hpp"
+
+namespace sessions {
+namespace {
+
+constexpr std::size_t kMinKeyBytes = 32;
+constexpr std::size_t kMaxTokenBytes = 4096;  // what a browser keeps of one cookie
+constexpr std::chrono::seconds kLifetime = std::chrono::days{31};
+
+std::vector<std::string> signing_keys(const Settings& settings) {
+  std::vector<std::string> keys{settings[kSecretKey]};
+  if (keys.front().empty()) {
+    throw SettingError{kSecretKey.name,
+                       "is not set. Make one: export SECRET_KEY=$(openssl rand -hex 32)"};
+  }
+  for (const auto part : std::views::split(settings[kSecretKeyFallbacks], ',')) {
+    keys.emplace_back(part.begin(), part.end());
+  }
+  for (const auto& key : keys) {
+    if (key.size() < kMinKeyBytes) {
+      throw SettingError{&key == &keys.front() ? kSecretKey.name : kSecretKeyFallbacks.name,
+                         "each key needs at least 32 bytes. Make one: openssl rand -hex 32"};
+    }
+  }
+  return keys;
+}
+
+std::string base64url(std::string_view bytes) {
+  auto encoded = jwt::base64_encode(bytes.data(), bytes.size());
+  encoded.resize(jwt::base64_uri_encode(encoded.data(), encoded.size()));
+  return encoded;
+}
+
+// cpp-jwt can verify too, but it parses first, aborts on bytes above 0x7f and compares signatures
+// in a time that depends on their content. So the signature is checked here, before anything is
+// parsed.
+bool is_signature_of(std::string_view signature, std::string_view signed_part,
+                     const std::string& key) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int digest_size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(signed_part.data()), signed_part.size(),
+       digest.data(), &digest_size);
+  const auto expected = base64url({reinterpret_cast<const char*>(digest.data()), digest_size});
+  return signature.size() == expected.size() &&
+         CRYPTO_memcmp(signature.data(), expected.data(), expected.size()) == 0;
+}
+
+bool is_signed_with_any(std::string_view token, const std::vector<std::string>& keys) {
+  const auto last_dot = token.rfind('.');
+  if (token.size() > kMaxTokenBytes || last_dot == std::string_view::npos) {
+    return false;
+  }
+  const auto signature = token.substr(last_dot + 1);
+  const auto signed_part = token.substr(0, last_dot);
+  return std::ranges::any_of(
+      keys, [&](const auto& key) { return is_signature_of(signature, signed_part, key); });
+}
+
+std::int64_t seconds_since_epoch() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+SignedCookie::SignedCookie(const Settings& settings, std::string_view name, std::string claim)
+    : cookie_{settings, name},
+      claim_{std::move(claim)},
+      audience_{"cpp-sessions/" + claim_},
+      keys_{signing_keys(settings)} {}
+
+std::optional<std::string> SignedCookie::read(const Request& request) const {
+  const auto token = cookie_.read(request);
+  if (!token || !is_signed_with_any(*token, keys_)) {
+    return std::nullopt;
+  }
+  try {
+    using namespace jwt::params;
+    const auto decoded = jwt::decode(*token, algorithms({"HS256"}), verify(false));
+    const auto header = decoded.header().create_json_obj();
+    const auto claims = decoded.payload().create_json_obj();
+    const auto now = seconds_since_epoch();
+    const auto issued = claims.at("iat").get_ref<const nlohmann::json::number_unsigned_t&>();
+    const auto expires = claims.at("exp").get_ref<const nlohmann::json::number_unsigned_t&>();
+    if (header.at("alg") != "HS256" || claims.at("aud") != audience_ ||
+        std::cmp_greater(issued, now) || std::cmp_less_equal(expires, now)) {
+      return std::nullopt;
+    }
+    return claims.at(claim_).get<std::string>();
+  } catch (const std::exception&) {
+    return std::nullopt;  // signed with our key, but not one of our tokens
+  }
+}
+
+void SignedCookie::write(Reply& reply, const std::string& value) const {
+  using namespace jwt::params;
+  const auto now = seconds_since_epoch();
+  jwt::jwt_object token{algorithm("HS256"), secret(keys_.front())};
+  token.add_claim("aud", audience_)
+      .add_claim("iat", now)
+      .add_claim("exp", now + kLifetime.count())
+      .add_claim(claim_, value);
+  cookie_.write(reply, token.signature());
+}
+
+void SignedCookie::remove(Reply& reply) const { cookie_.remove(reply); }
+
+}  // namespace sessions

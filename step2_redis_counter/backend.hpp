@@ -1,0 +1,42 @@
+// The thread on which the clients of the stores live.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/use_future.hpp>
+#include <thread>
+
+namespace sessions {
+
+/// One thread that runs an asio::io_context. The clients of Redis and Firestore do all their work
+/// on it, so they need no locks, and handlers continue on it after a co_await. What runs here must
+/// not block: every visitor would wait.
+class Backend {
+ public:
+  Backend() : thread_{[this] { context_.run(); }} {}
+  /// Stops the thread. Everything that lives on the backend must be destroyed before.
+  ~Backend() {
+    context_.stop();
+    thread_.join();
+  }
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  asio::io_context& context() { return context_; }
+
+  /// Runs a coroutine on the backend and waits for its result on the calling thread, which must not
+  /// be the backend's. Rethrows what the coroutine throws.
+  template <typename Result>
+  Result wait_for(asio::awaitable<Result> coroutine) {
+    return asio::co_spawn(context_, std::move(coroutine), asio::use_future).get();
+  }
+
+ private:
+  asio::io_context context_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
+  std::thread thread_;
+};
+
+}  // namespace sessions

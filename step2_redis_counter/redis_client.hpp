@@ -1,0 +1,101 @@
+// Redis for coroutines: `co_await redis.hincrby(key, "visits", 1)`.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "backend.hpp"
+#include "redis_url.hpp"
+
+namespace sessions {
+
+/// Redis understood the command and refused it. `what()` is the server's text.
+class RedisError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// What Redis answered: nothing (nil), a whole number, a string, or a list of replies.
+class RedisReply {
+ public:
+  using List = std::vector<RedisReply>;
+  using Value = std::variant<std::monostate, std::int64_t, std::string, List>;
+
+  RedisReply() = default;
+  explicit RedisReply(Value value) : value_{std::move(value)} {}
+
+  bool is_nil() const { return std::holds_alternative<std::monostate>(value_); }
+  /// Each throws std::bad_variant_access if the reply is of another type.
+  std::int64_t integer() const { return std::get<std::int64_t>(value_); }
+  const std::string& string() const { return std::get<std::string>(value_); }
+  const List& list() const { return std::get<List>(value_); }
+
+ private:
+  Value value_;
+};
+
+/// A client with one connection, on which the commands of all threads travel one behind the other
+/// without waiting for each other's replies (pipelining).
+///
+/// It connects when the first command needs it, and again after a failure, at most every 50 ms at
+/// first and every 500 ms later. A command waits at most one second, for the connection and the
+/// reply together. A command that was sent and lost its reply is not sent again: nobody knows
+/// whether it was executed.
+class RedisClient {
+ public:
+  RedisClient(Backend& backend, RedisUrl url);
+  /// Fails the commands that are still waiting.
+  ~RedisClient();
+  RedisClient(const RedisClient&) = delete;
+  RedisClient& operator=(const RedisClient&) = delete;
+
+  /// Sends one command; the arguments are strings or whole numbers and may hold any bytes. May be
+  /// called on any thread; continues on the backend. Throws ServiceUnavailable if Redis cannot be
+  /// reached or cannot answer now, RedisError if it refuses the command.
+  template <typename... Arguments>
+  asio::awaitable<RedisReply> command(const Arguments&... arguments) {
+    return send({argument(arguments)...});
+  }
+
+  /// Adds `increment` to a field of a hash, from 0 if there is none, and returns the new value
+  /// (https://redis.io/commands/hincrby).
+  asio::awaitable<std::int64_t> hincrby(std::string_view key, std::string_view field,
+                                        std::int64_t increment) {
+    return send_for_integer({"HINCRBY", argument(key), argument(field), argument(increment)});
+  }
+
+  /// Throws as command() does.
+  asio::awaitable<void> ping();
+
+ private:
+  class Link;
+
+  template <typename Argument>
+  static std::string argument(const Argument& value) {
+    if constexpr (std::is_integral_v<Argument>) {
+      return std::to_string(value);
+    } else {
+      return std::string{value};
+    }
+  }
+  asio::awaitable<RedisReply> send(std::vector<std::string> arguments);
+  asio::awaitable<std::int64_t> send_for_integer(std::vector<std::string> arguments);
+
+  Backend& backend_;
+  std::shared_ptr<Link> link_;
+};
+
+/// For --check: prints PONG, or what is wrong and what to try, and returns the exit code 0 or 1.
+int check_redis(Backend& backend, RedisClient& redis);
+
+/// Tries to reach Redis in the background and logs a warning that names REDIS_URL if it cannot.
+void warn_if_unreachable(Backend& backend, RedisClient& redis);
+
+}  // namespace sessions
