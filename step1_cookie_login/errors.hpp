@@ -10,6 +10,8 @@ namespace sessions {
 /// A setting that cannot be used. The program prints one line that names it and exits with 2.
 class SettingError : public std::runtime_error {
  public:
+  /// `message` names the setting itself.
+  explicit SettingError(const std::string& message) : std::runtime_error{message} {}
   /// `setting` is the name the reader can change, `problem` what is wrong and what to try.
   SettingError(std::string_view setting, std::string_view problem)
       : std::runtime_error{std::string{setting} + ": " + std::string{problem}} {}

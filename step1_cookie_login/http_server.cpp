@@ -265,32 +265,47 @@ void wait_until_answered(const std::atomic<int>& in_flight) {
   }
 }
 
+/// An IPv6 address stands in brackets (RFC 3986, section 3.2.2).
+std::string host_of_url(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : fmt::format("[{}]", host);
+}
+
+std::unique_ptr<Http::Endpoint> start_endpoint(const Settings& settings,
+                                               const std::shared_ptr<ServerState>& state) {
+  const auto host = host_of_url(settings.host());
+  try {
+    auto endpoint =
+        std::make_unique<Http::Endpoint>(Pistache::Address{host, Pistache::Port{settings.port()}});
+    endpoint->init(
+        Http::Endpoint::options()
+            .threads(settings.threads())
+            .flags(Tcp::Options::ReuseAddr | Tcp::Options::NoDelay | Tcp::Options::CloseOnExec));
+    endpoint->setHandler(std::make_shared<PistacheHandler>(state));
+    endpoint->serveThreaded();
+    return endpoint;
+  } catch (const std::exception& error) {
+    throw SettingError{fmt::format(
+        "--host (HOST), --port (PORT): cannot listen on {}:{}: {}. --port 0 picks a free port",
+        host, settings.port(), error.what())};
+  }
+}
+
 }  // namespace
 
 int serve(const Settings& settings, const Routes& routes) {
   allow_many_connections();
   const auto state = std::make_shared<ServerState>(routes);
-  Http::Endpoint endpoint{Pistache::Address{settings.host(), Pistache::Port{settings.port()}}};
-  endpoint.init(
-      Http::Endpoint::options()
-          .threads(settings.threads())
-          .flags(Tcp::Options::ReuseAddr | Tcp::Options::NoDelay | Tcp::Options::CloseOnExec));
-  endpoint.setHandler(std::make_shared<PistacheHandler>(state));
-  try {
-    endpoint.serveThreaded();
-  } catch (const std::exception& error) {
-    throw SettingError{"--host, --port",
-                       fmt::format("cannot listen on {}:{}: {}. Try --port 0 for a free port",
-                                   settings.host(), settings.port(), error.what())};
-  }
-  std::cout << settings.step_name() << " listening on http://" << settings.host() << ':'
-            << endpoint.getPort() << std::endl;
+  const auto endpoint = start_endpoint(settings, state);
+  std::cout << fmt::format("{} listening on http://{}:{}", settings.step_name(),
+                           host_of_url(settings.host()),
+                           static_cast<std::uint16_t>(endpoint->getPort()))
+            << std::endl;
 
   wait_for_stop_signal();
   state->stopping = true;
   stop_accepting();
   wait_until_answered(state->in_flight);
-  endpoint.shutdown();
+  endpoint->shutdown();
   return 0;
 }
 

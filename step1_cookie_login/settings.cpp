@@ -93,10 +93,7 @@ Settings::Settings(const StepDescription& step, int argc, const char* const* arg
     std::cout << command_line.help();
     throw;
   } catch (const CLI::ParseError& error) {
-    throw SettingError{error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ValidationError)
-                           ? "command line or environment"
-                           : "command line",
-                       error.what() + std::string{"; --help lists all settings"}};
+    throw SettingError{fmt::format("{}. --help lists all settings", error.what())};
   }
   for (const auto& variable : step.variables) {
     const char* value = std::getenv(std::string{variable.name}.c_str());
