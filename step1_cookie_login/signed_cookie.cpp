@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kMinKeyBytes = 32;
 constexpr std::size_t kMaxTokenBytes = 4096;  // what a browser keeps of one cookie
 constexpr std::chrono::seconds kLifetime = std::chrono::days{31};
+constexpr std::chrono::seconds kClockSkew{60};  // between the servers that share a key
 
 std::vector<std::string> signing_keys(const Settings& settings) {
   std::vector<std::string> keys{settings[kSecretKey]};
@@ -97,7 +98,7 @@ std::optional<std::string> SignedCookie::read(const Request& request) const {
     const auto issued = claims.at("iat").get_ref<const nlohmann::json::number_unsigned_t&>();
     const auto expires = claims.at("exp").get_ref<const nlohmann::json::number_unsigned_t&>();
     if (header.at("alg") != "HS256" || claims.at("aud") != audience_ ||
-        std::cmp_greater(issued, now) || std::cmp_less_equal(expires, now)) {
+        std::cmp_greater(issued, now + kClockSkew.count()) || std::cmp_less_equal(expires, now)) {
       return std::nullopt;
     }
     return claims.at(claim_).get<std::string>();
