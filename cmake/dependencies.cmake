@@ -38,3 +38,8 @@ require_header(utfcpp utf8.h libutfcpp-dev)
 
 # hiredis speaks TLS from version 1.0 on, in a library of its own. Without it, rediss:// is a clear error at start.
 pkg_check_modules(hiredis_ssl IMPORTED_TARGET GLOBAL hiredis_ssl)
+
+find_package(GTest)
+if(NOT GTest_FOUND OR NOT TARGET GTest::gmock)
+  message(FATAL_ERROR "GoogleTest is missing. Install it: apt-get install libgtest-dev libgmock-dev, or run ./tutorial setup")
+endif()
