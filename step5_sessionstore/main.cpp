@@ -1,0 +1,142 @@
+// Step 5: a SessionStore that hides the store.
+//
+// What is new: the cookie holds nothing but a random token. Everything else is in a SessionStore,
+// which memory, Redis or Firestore stand behind, and every access renews the expiry by itself.
+// Users see their sessions and can end all of them. Carried over: the pages, the signed cookie.
+//
+// Run it: ./tutorial run 5
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "backend.hpp"
+#include "background_purge.hpp"
+#include "http_server.hpp"
+#include "login_input.hpp"
+#include "pages.hpp"
+#include "same_origin.hpp"
+#include "session.hpp"
+#include "settings.hpp"
+#include "signed_cookie.hpp"
+#include "store_choice.hpp"
+
+namespace {
+
+using namespace sessions;
+
+class Application {
+ public:
+  Application(const Settings& settings, SessionStore& store)
+      : cookie_{settings, "session", "sid"}, store_{store} {}
+
+  //! [index]
+  asio::awaitable<Reply> index(Request request) {
+    auto session = session_of(request);
+    if (const auto visits = co_await session.increment("visits")) {
+      co_return Reply{200, page(fmt::format("Logged in as {}.<br>\n"
+                                            "Visits: {}\n"
+                                            "<p><a href=\"/sessions\">Your sessions</a></p>\n"
+                                            "<p><a href=\"/logout\">Log out</a></p>",
+                                            escape(session["username"]), *visits))};
+    }
+    co_return Reply{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
+  }
+  //! [index]
+
+  //! [login]
+  asio::awaitable<Reply> login(Request request) {
+    if (request.method() == Method::Post) {
+      require_same_origin(request);
+      auto session = session_of(request);
+      co_await session.log_in(submitted_username(request));
+      auto reply = redirect("/");
+      cookie_.write(reply, std::string{session.token()->text()});
+      co_return reply;
+    }
+    co_return Reply{200, page(login_form())};
+  }
+  //! [login]
+
+  //! [logout]
+  asio::awaitable<Reply> logout(Request request) {
+    require_same_origin(request);
+    co_await session_of(request).log_out();
+    auto reply = redirect("/");
+    cookie_.remove(reply);
+    co_return reply;
+  }
+  //! [logout]
+
+  //! [sessions]
+  asio::awaitable<Reply> list_sessions(Request request) {
+    auto session = session_of(request);
+    const auto username = co_await session.get("username");
+    if (!username) {
+      co_return redirect("/");
+    }
+    auto list = co_await store_.list(*username);
+    std::ranges::sort(list, {}, &SessionSummary::created);
+    std::string items;
+    for (const auto& [token, created, last_seen] : list) {
+      items += fmt::format("<li>Created {:%F %T} UTC, last seen {:%F %T} UTC{}</li>\n",
+                           fmt::gmtime(created), fmt::gmtime(last_seen),
+                           token == session.token() ? " (this one)" : "");
+    }
+    co_return Reply{
+        200, page(fmt::format("Sessions of {}\n<ul>\n{}</ul>\n"
+                              "<form method=\"post\" action=\"/logout-everywhere\">"
+                              "<p><input type=\"submit\" value=\"Log out everywhere\"></p></form>\n"
+                              "<p><a href=\"/\">Back</a></p>",
+                              escape(*username), items))};
+  }
+
+  asio::awaitable<Reply> logout_everywhere(Request request) {
+    require_same_origin(request);
+    if (const auto username = co_await session_of(request).get("username")) {
+      co_await store_.destroy_all(*username);
+    }
+    auto reply = redirect("/");
+    cookie_.remove(reply);
+    co_return reply;
+  }
+  //! [sessions]
+
+ private:
+  // A cookie that holds no token is no cookie: the visitor is anonymous.
+  Session session_of(const Request& request) const {
+    const auto text = cookie_.read(request);
+    return {store_, text ? SessionToken::parse(*text) : std::nullopt};
+  }
+
+  SignedCookie cookie_;
+  SessionStore& store_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const StepDescription step{
+      .name = "step5_sessionstore",
+      .summary = "Keeps sessions in memory, Redis or Firestore, behind one interface.",
+      .variables = {kSecretKey, kSecretKeyFallbacks, kCookieSecure, kSessionStore, kSessionTtl,
+                    kSessionMaxAge}};
+  return run_step(argc, argv, step, [](const Settings& settings) {
+    Backend backend;
+    const auto store = make_session_store(settings, backend);
+    if (settings.check()) {
+      return check_session_store(backend, *store);
+    }
+    Application application{settings, *store};
+    warn_if_unreachable(backend, *store);
+    const BackgroundPurge purge{backend, *store, session_lifetime(settings).idle};
+    Routes routes;
+    routes.add("/", {Method::Get}, application, &Application::index);
+    routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);
+    routes.add("/logout", {Method::Get, Method::Post}, application, &Application::logout);
+    routes.add("/sessions", {Method::Get}, application, &Application::list_sessions);
+    routes.add("/logout-everywhere", {Method::Post}, application, &Application::logout_everywhere);
+    return serve(settings, routes);
+  });
+}

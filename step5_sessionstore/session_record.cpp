@@ -1,0 +1,36 @@
+#include "session_record.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+
+namespace sessions {
+
+void require_field_name(std::string_view name) {
+  constexpr std::string_view kAllowed =
+      "_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  if (name.empty() || (name.front() >= '0' && name.front() <= '9') ||
+      name.find_first_not_of(kAllowed) != std::string_view::npos) {
+    throw std::invalid_argument{"the name of a session's field must be an identifier"};
+  }
+}
+
+std::optional<std::string> sum(std::string_view text, std::int64_t increment) {
+  std::int64_t number = 0;
+  const auto* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc{} || parsed.ptr != end ||
+      __builtin_add_overflow(number, increment, &number)) {
+    return std::nullopt;
+  }
+  return std::to_string(number);
+}
+
+void log_corrupt_record(const SessionToken& token, std::string_view problem) {
+  spdlog::error("The record of session {} makes no sense and is taken for no session: {}",
+                token.abbreviated(), problem);
+}
+
+}  // namespace sessions

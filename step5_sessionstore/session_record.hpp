@@ -1,0 +1,26 @@
+// What the stores have in common about records.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "session_token.hpp"
+
+namespace sessions {
+
+/// The field that says whose session it is. Every record has it.
+inline constexpr const char* kUsername = "username";
+
+/// Throws std::invalid_argument unless a field may have this name: letters, digits and underscores,
+/// and no digit in front. So a store can keep facts of its own beside the fields under other names.
+void require_field_name(std::string_view name);
+
+/// The sum as text, or nothing if the text is not a whole number or the sum leaves 64 bits.
+std::optional<std::string> sum(std::string_view text, std::int64_t increment);
+
+/// Logs that a record was taken for no session. `problem` must not quote what is in it.
+void log_corrupt_record(const SessionToken& token, std::string_view problem);
+
+}  // namespace sessions

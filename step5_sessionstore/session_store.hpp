@@ -1,0 +1,74 @@
+// What keeps the sessions, whatever it keeps them in.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "session_token.hpp"
+
+namespace sessions {
+
+/// The fields of a session by name. `username` says whose session it is.
+using SessionFields = std::map<std::string, std::string, std::less<>>;
+
+/// How long a session lives: until one of the two is over.
+struct SessionLifetime {
+  std::chrono::milliseconds idle;      ///< since the last access
+  std::chrono::milliseconds absolute;  ///< since it was created, however active it is
+};
+
+/// One of a user's live sessions.
+struct SessionSummary {
+  SessionToken token;
+  std::chrono::system_clock::time_point created;
+  std::chrono::system_clock::time_point last_seen;
+};
+
+/// Sessions by token. Every implementation keeps these rules:
+///
+/// - Reading, setting and incrementing renew the idle timeout, in the same atomic step.
+/// - They answer with all fields as they are afterwards, or with nothing if there is no such
+///   session: none is brought back once it has expired or was destroyed, not even by a request that
+///   was under way.
+/// - A record that makes no sense, or a value that cannot be incremented, is logged and is no
+///   session. It is not touched.
+/// - A store that fails is not a session that is missing: it throws ServiceUnavailable.
+///
+/// A field's name is an identifier (else std::invalid_argument), its value is UTF-8. Operations may
+/// be called on any thread and go on on the thread that completes them.
+class SessionStore {
+ public:
+  using Access = std::optional<SessionFields>;
+
+  SessionStore() = default;
+  virtual ~SessionStore() = default;
+  SessionStore(const SessionStore&) = delete;
+  SessionStore& operator=(const SessionStore&) = delete;
+
+  /// Starts a session of this user under a new random token.
+  virtual asio::awaitable<SessionToken> create(std::string username) = 0;
+  virtual asio::awaitable<Access> read(SessionToken token) = 0;
+  virtual asio::awaitable<Access> set(SessionToken token, std::string field, std::string value) = 0;
+  /// Adds to a whole number, from 0 if there is no such field.
+  virtual asio::awaitable<Access> increment(SessionToken token, std::string field,
+                                            std::int64_t by) = 0;
+  /// Ends a session, if there is one.
+  virtual asio::awaitable<void> destroy(SessionToken token) = 0;
+
+  /// The user's live sessions, in no particular order.
+  virtual asio::awaitable<std::vector<SessionSummary>> list(std::string username) = 0;
+  /// Ends all sessions of the user.
+  virtual asio::awaitable<void> destroy_all(std::string username) = 0;
+
+  /// Removes what has expired and is still there.
+  virtual asio::awaitable<void> purge() = 0;
+  /// Tests the connection.
+  virtual asio::awaitable<void> ping() = 0;
+};
+
+}  // namespace sessions

@@ -1,0 +1,67 @@
+#include "store_choice.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <asio/co_spawn.hpp>
+#include <iostream>
+#include <string>
+
+#include "errors.hpp"
+#include "memory_session_store.hpp"
+#include "redis_session_store.hpp"
+
+namespace sessions {
+namespace {
+
+bool is_redis_url(const std::string& url) {
+  return url.starts_with("redis:") || url.starts_with("rediss:") || url.starts_with("unix:");
+}
+
+}  // namespace
+
+SessionLifetime session_lifetime(const Settings& settings) {
+  return {.idle = std::chrono::seconds{settings.whole_number(kSessionTtl, 1)},
+          .absolute = std::chrono::seconds{settings.whole_number(kSessionMaxAge, 1)}};
+}
+
+std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backend& backend) {
+  const auto lifetime = session_lifetime(settings);
+  const auto& choice = settings[kSessionStore];
+  if (choice == "memory:") {
+    spdlog::warn("{}=memory: is for one process, and forgets all sessions when it ends.",
+                 kSessionStore.name);
+    return std::make_unique<MemorySessionStore>(lifetime);
+  }
+  if (is_redis_url(choice)) {
+    return std::make_unique<RedisSessionStore>(backend, RedisUrl::parse(kSessionStore.name, choice),
+                                               lifetime);
+  }
+  throw SettingError{kSessionStore.name, "must be memory:, a Redis URL or firestore:"};
+}
+
+int check_session_store(Backend& backend, SessionStore& store) {
+  try {
+    backend.wait_for(store.ping());
+    std::cout << "PONG\n";
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << "\nIs it running, and does " << kSessionStore.name
+              << " name it? --help lists the settings.\n";
+    return 1;
+  }
+}
+
+void warn_if_unreachable(Backend& backend, SessionStore& store) {
+  asio::co_spawn(backend.context(), store.ping(), [](std::exception_ptr failure) {
+    try {
+      if (failure) {
+        std::rethrow_exception(failure);
+      }
+    } catch (const std::exception& error) {
+      spdlog::warn("{}: {}. The server runs on and tries again when a page needs the store.",
+                   kSessionStore.name, error.what());
+    }
+  });
+}
+
+}  // namespace sessions

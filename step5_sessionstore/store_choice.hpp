@@ -1,0 +1,34 @@
+// Which store keeps the sessions.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "backend.hpp"
+#include "session_store.hpp"
+#include "settings.hpp"
+
+namespace sessions {
+
+inline constexpr EnvironmentVariable kSessionStore{
+    "SESSION_STORE",
+    "memory:", "memory:, a Redis URL (redis://, rediss://, unix://) or firestore:"};
+inline constexpr EnvironmentVariable kSessionTtl{"SESSION_TTL", "10", "idle timeout in seconds"};
+inline constexpr EnvironmentVariable kSessionMaxAge{"SESSION_MAX_AGE", "43200",
+                                                    "absolute lifetime in seconds"};
+
+/// Reads SESSION_TTL and SESSION_MAX_AGE. Throws SettingError unless they are whole numbers from 1.
+SessionLifetime session_lifetime(const Settings& settings);
+
+/// The store that SESSION_STORE names. Throws SettingError if it names none, or if a setting that
+/// this store needs is missing.
+std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backend& backend);
+
+/// For --check: prints PONG, or what is wrong and what to try, and returns the exit code 0 or 1.
+int check_session_store(Backend& backend, SessionStore& store);
+
+/// Tries to reach the store in the background and logs a warning that names SESSION_STORE if it
+/// cannot.
+void warn_if_unreachable(Backend& backend, SessionStore& store);
+
+}  // namespace sessions
