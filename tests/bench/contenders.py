@@ -1,0 +1,87 @@
+"""The servers that are compared: ours and its peers. Each does the work of one step."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import typing
+
+import load
+import process
+
+BENCH = pathlib.Path(__file__).parent
+ROOT = BENCH.parent.parent
+BUILD = ROOT / "build" / "tutorial"
+PROGRAMS = BUILD / "bin"
+GO_PEER = PROGRAMS / "go_peer"
+CORES = len(os.sched_getaffinity(0))
+PROJECT = "bench"
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    name: str
+    command: tuple
+    environment: dict = dataclasses.field(default_factory=dict)
+    ours: bool = False
+    enter: typing.Callable | None = load.log_in  # how a visitor gets a cookie
+
+    @contextlib.contextmanager
+    def running(self, stores):
+        """Starts the server: the process and its port."""
+        port = process.free_port()
+        environment = {"HOST": "127.0.0.1", "PORT": str(port), **stores, **self.environment}
+        command = [str(word).replace("{port}", str(port)) for word in self.command]
+        with process.Process(command, environment) as server:
+            server.wait_until(process.answers_http(port))
+            yield server, port
+
+    def visitors(self, port, count):
+        if self.enter is None:
+            return []
+        return [self.enter(port, f"visitor{i}") for i in range(count)]
+
+
+def step(number, name=None, threads=CORES, **environment):
+    """Our own server."""
+    names = {1: "step1_cookie_login", 2: "step2_redis_counter", 3: "step3_ttl",
+             4: "step4_firestore", 5: "step5_sessionstore"}
+    return Contender(name or names[number], (PROGRAMS / names[number],),
+                     {"THREADS": str(threads), **environment}, ours=True,
+                     enter=load.arrive if number == 4 else load.log_in)
+
+
+def has_step(number):
+    return any(ROOT.glob(f"step{number}_*/main.cpp"))
+
+
+def flask(number):
+    """The original under gunicorn, with the workers its manual recommends."""
+    application = ("gunicorn", "--chdir", BENCH / "peers" / "flask", "--bind", "127.0.0.1:{port}",
+                   f"step{number}:app")
+    sync = ("--workers", 2 * CORES + 1)
+    threads = ("--worker-class", "gthread", "--workers", CORES, "--threads", "8")
+    return [Contender(f"Flask, gunicorn, {2 * CORES + 1} sync workers", application + sync),
+            Contender(f"Flask, gunicorn, {CORES} workers × 8 threads", application + threads)]
+
+
+def node(name, script, enter=load.log_in):
+    """In one process, and in one for each core."""
+    return [Contender(f"{name}, {count} process{'es' if count > 1 else ''}",
+                      ("node", BENCH / "peers" / "node" / script),
+                      {"NODE_ENV": "production", "PROCESSES": str(count)}, enter=enter)
+            for count in sorted({1, CORES})]
+
+
+def go(name, store):
+    return Contender(name, (GO_PEER,), {"STORE": store})
+
+
+def blocking(threads):
+    return Contender(f"step 3 with blocking hiredis, {threads} threads",
+                     (PROGRAMS / "blocking_redis",), {"THREADS": str(threads)})
+
+
+def hello():
+    return Contender('bare Pistache "hello"', (PROGRAMS / "pistache_hello",),
+                     {"THREADS": str(CORES)}, enter=None)

@@ -1,0 +1,133 @@
+"""Load, and the checks that every answer was right."""
+
+import dataclasses
+import http.client
+import json
+import pathlib
+import re
+import statistics
+import subprocess
+import time
+import urllib.parse
+
+WRK_SCRIPT = pathlib.Path(__file__).with_name("wrk.lua")
+WRK_THREADS = 2
+PAUSE_SECONDS = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class Visitor:
+    """Somebody with a cookie, and what the pages say to them."""
+
+    cookie: str
+    greeting: str
+    counter: re.Pattern
+
+
+class Wrong(Exception):
+    """A server did not do the work that is measured."""
+
+
+def fetch(port, method="GET", path="/", body=None, headers=None):
+    """One request on a connection of its own: the response and its body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, body, headers or {})
+    response = connection.getresponse()
+    return response, response.read().decode()
+
+
+def _cookie_set_by(response):
+    values = response.headers.get_all("Set-Cookie") or []
+    return "; ".join(value.partition(";")[0] for value in values)
+
+
+def log_in(port, username):
+    """A visitor of steps 1 to 3 and 5."""
+    form = urllib.parse.urlencode({"username": username})
+    response, _ = fetch(port, "POST", "/login", form,
+                        {"Content-Type": "application/x-www-form-urlencoded"})
+    if response.status not in (302, 303):
+        raise Wrong(f"POST /login was answered {response.status}")
+    return Visitor(_cookie_set_by(response), f"Logged in as {username}", re.compile(r"Visits: (\d+)"))
+
+
+def arrive(port, _username):
+    """A visitor of step 4, who is known by a number."""
+    response, _ = fetch(port)
+    return Visitor(_cookie_set_by(response), 'views for "', re.compile(r"(\d+) views for"))
+
+
+def see_page(port, visitor):
+    """Visits once. The number on the page, None where it has none."""
+    response, page = fetch(port, headers={"Cookie": visitor.cookie})
+    if response.status != 200 or visitor.greeting not in page:
+        raise Wrong(f"{response.status} without {visitor.greeting!r}:\n{page}")
+    number = visitor.counter.search(page)
+    return int(number[1]) if number else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What wrk saw in one run."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    bad_status: int
+    socket_errors: int
+
+    @property
+    def per_second(self):
+        return (self.requests - self.bad_status) / self.seconds
+
+    @property
+    def failed(self):
+        return self.bad_status + self.socket_errors
+
+
+def wrk(port, connections, seconds, cookies=()):
+    """Drives http://127.0.0.1:port/ over keep-alive connections."""
+    command = ["wrk", f"--threads={min(WRK_THREADS, connections)}", f"--connections={connections}",
+               f"--duration={seconds}s", "--timeout=30s", "--latency", "--script", WRK_SCRIPT,
+               f"http://127.0.0.1:{port}/", "--", *cookies]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return Run(**json.loads(output.splitlines()[-1]))
+
+
+def settled_counter(port, visitor):
+    """The number on the page once no other request is under way, None for a page without one, and how
+    many visits it took to see that."""
+    previous = see_page(port, visitor)
+    for visits in range(2, 1000):
+        number = see_page(port, visitor)
+        if previous is None or number == previous + 1:
+            return number, visits
+        previous = number
+        time.sleep(0.01)
+    raise Wrong("the counter does not settle")
+
+
+def checked_wrk(port, connections, seconds, visitors):
+    """The same, and compares what the servers counted with what wrk received. When time is up, wrk
+    leaves one request under way on each connection, which may or may not have been counted."""
+    time.sleep(PAUSE_SECONDS)  # for what an earlier run has left under way
+    before = [settled_counter(port, visitor)[0] for visitor in visitors]
+    run = wrk(port, connections, seconds, [visitor.cookie for visitor in visitors])
+    after = [settled_counter(port, visitor) for visitor in visitors]
+    if visitors and None not in before and run.failed == 0:
+        counted = sum(number - visits for number, visits in after) - sum(before)
+        if not run.requests <= counted <= run.requests + connections:
+            raise Wrong(f"{run.requests} answers were received, but {counted} visits were counted")
+    return run
+
+
+def median(runs):
+    """One Run for several: medians of the rates and latencies, sums of the counts."""
+    def middle(field):
+        return statistics.median(getattr(run, field) for run in runs)
+
+    seconds = sum(run.seconds for run in runs)
+    bad_status = sum(run.bad_status for run in runs)
+    return Run(round(middle("per_second") * seconds) + bad_status, seconds, middle("p50_ms"),
+               middle("p99_ms"), bad_status, sum(run.socket_errors for run in runs))
