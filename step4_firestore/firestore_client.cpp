@@ -1,0 +1,247 @@
+#include "firestore_client.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+#include <exception>
+#include <future>
+#include <iostream>
+
+#include "errors.hpp"
+#include "firestore_connection.hpp"
+
+namespace sessions {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kTotalTime{5};
+constexpr milliseconds kRollbackTime{500};
+constexpr int kMaxAttempts = 5;
+constexpr std::string_view kGoogleAddress = "https://firestore.googleapis.com";
+constexpr std::string_view kEmulatorProject = "sessions-tutorial";
+
+Deadline call_deadline() { return steady_clock::now() + kTotalTime; }
+
+asio::awaitable<FirestoreDatabase> find_database(const Settings& settings, HttpTransport& http) {
+  auto project = settings[kGoogleCloudProject];
+  if (project.find_first_of("/?#% ") != std::string::npos) {
+    throw SettingError{kGoogleCloudProject.name, "is not a project's id"};
+  }
+  if (const auto& host = settings[kFirestoreEmulatorHost]; !host.empty()) {
+    if (host.find_first_of("/?#@ ") != std::string::npos) {
+      throw SettingError{kFirestoreEmulatorHost.name, "must be host:port, without http://"};
+    }
+    co_return FirestoreDatabase{"http://" + host,
+                                project.empty() ? std::string{kEmulatorProject} : project,
+                                std::make_shared<EmulatorOwner>()};
+  }
+  const auto found = co_await find_default_credentials(settings, http);
+  if (project.empty()) {
+    project = found.project;
+  }
+  if (project.empty()) {
+    throw SettingError{kGoogleCloudProject.name,
+                       "is not set, and the credentials name no project. Set it to the id that "
+                       "gcloud projects list shows"};
+  }
+  co_return FirestoreDatabase{std::string{kGoogleAddress}, project, found.source};
+}
+
+/// Turns a failure that has to do with the moment into ServiceUnavailable and keeps others.
+std::exception_ptr for_callers(std::exception_ptr failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const FirestoreError& error) {
+    if (is_transient(error.status()) || error.status() == "ABORTED" ||
+        error.status() == "CANCELLED") {
+      return std::make_exception_ptr(
+          ServiceUnavailable{fmt::format("Firestore: {}", error.what())});
+    }
+  } catch (const std::exception&) {
+    return failure;
+  }
+  return failure;
+}
+
+template <typename Result>
+asio::awaitable<Result> for_callers(asio::awaitable<Result> call) {
+  std::exception_ptr failure;
+  try {
+    co_return co_await std::move(call);
+  } catch (const std::exception&) {
+    failure = std::current_exception();
+  }
+  std::rethrow_exception(for_callers(failure));
+}
+
+}  // namespace
+
+FirestoreTransaction::FirestoreTransaction(std::shared_ptr<FirestoreConnection> connection,
+                                           Deadline deadline)
+    : connection_{std::move(connection)}, deadline_{deadline} {}
+
+asio::awaitable<std::optional<FirestoreDocument>> FirestoreTransaction::get(std::string path) {
+  if (!writes_.empty()) {
+    throw std::logic_error{"a transaction's reads come before its writes"};
+  }
+  json options;
+  if (!id_.empty()) {
+    options["transaction"] = id_;
+  } else {
+    // Spelled out, because the default is a transaction that only reads.
+    auto& read_write = options["newTransaction"]["readWrite"] = json::object();
+    if (!retried_id_.empty()) {
+      read_write["retryTransaction"] = retried_id_;
+    }
+  }
+  auto result = co_await connection_->read(path, std::move(options), deadline_);
+  if (id_.empty()) {
+    id_ = std::move(result.transaction);
+  }
+  read_[std::move(path)] = result.document;
+  co_return std::move(result.document);
+}
+
+asio::awaitable<void> FirestoreTransaction::commit() {
+  return connection_->commit(id_, writes_, read_, deadline_);
+}
+
+asio::awaitable<void> FirestoreTransaction::roll_back() {
+  if (id_.empty()) {
+    co_return;
+  }
+  try {
+    // Others wait for the locks, so it is worth a moment even after the deadline.
+    co_await connection_->roll_back(id_, steady_clock::now() + kRollbackTime);
+  } catch (const FirestoreError& error) {
+    spdlog::debug("rollback: {}", error.what());  // it is closed already, or will expire
+  }
+}
+
+void FirestoreTransaction::start_again() {
+  if (!id_.empty()) {
+    retried_id_ = std::exchange(id_, {});
+  }
+  writes_.clear();
+  read_.clear();
+}
+
+FirestoreClient::FirestoreClient(Backend& backend, const Settings& settings) : backend_{backend} {
+  const auto http = std::make_shared<HttpTransport>(backend.context());
+  auto database = backend.wait_for(find_database(settings, *http));
+  const bool is_google = database.address == kGoogleAddress;
+  description_ = fmt::format(
+      "project {}, {}", database.project,
+      is_google ? "Google's service" : "emulator at " + settings[kFirestoreEmulatorHost]);
+  connection_ = std::make_shared<FirestoreConnection>(backend.context(), http, std::move(database));
+}
+
+FirestoreClient::FirestoreClient(Backend& backend, FirestoreDatabase database)
+    : backend_{backend},
+      description_{fmt::format("project {} at {}", database.project, database.address)},
+      connection_{std::make_shared<FirestoreConnection>(
+          backend.context(), std::make_shared<HttpTransport>(backend.context()),
+          std::move(database))} {}
+
+FirestoreClient::~FirestoreClient() {
+  std::promise<void> stopped;
+  asio::post(backend_.context(), [this, &stopped] {
+    connection_->stop();
+    stopped.set_value();
+  });
+  stopped.get_future().wait();
+}
+
+asio::awaitable<void> FirestoreClient::run(std::string key, TransactionFunction function) {
+  const auto connection = connection_;
+  const auto deadline = call_deadline();
+  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  const auto turn = co_await connection->transactions().acquire(key, deadline);
+  if (!turn) {
+    throw ServiceUnavailable{"Firestore: too many transactions wait for the same session"};
+  }
+  FirestoreTransaction transaction{connection, deadline};
+  auto backoff = connection->backoff();
+  for (int attempt = 1;; ++attempt) {
+    std::exception_ptr failure;
+    bool aborted = false;
+    try {
+      co_await function(transaction);
+      co_await transaction.commit();
+      co_return;
+    } catch (const FirestoreError& error) {
+      failure = std::current_exception();
+      aborted = error.status() == "ABORTED";
+    } catch (const std::exception&) {
+      failure = std::current_exception();
+    }
+    bool again = aborted && attempt < kMaxAttempts;
+    if (again) {
+      again = co_await backoff.wait(deadline);
+    }
+    if (!again) {
+      co_await transaction.roll_back();
+      std::rethrow_exception(for_callers(failure));
+    }
+    transaction.start_again();
+  }
+}
+
+asio::awaitable<std::optional<FirestoreDocument>> FirestoreClient::get(std::string path) {
+  const auto connection = connection_;
+  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  auto result =
+      co_await for_callers(connection->read(std::move(path), json::object(), call_deadline()));
+  co_return std::move(result.document);
+}
+
+asio::awaitable<void> FirestoreClient::commit(std::vector<FirestoreWrite> writes) {
+  const auto connection = connection_;
+  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  const FirestoreSnapshot nothing_read;
+  co_await for_callers(connection->commit({}, std::move(writes), nothing_read, call_deadline()));
+}
+
+asio::awaitable<std::vector<FirestoreDocument>> FirestoreClient::run_query(FirestoreQuery query) {
+  const auto connection = connection_;
+  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  co_return co_await for_callers(connection->run_query(std::move(query), call_deadline()));
+}
+
+int check_firestore(Backend& backend, FirestoreClient& firestore) {
+  try {
+    backend.wait_for(firestore.get("sessions/check"));
+    std::cout << "PONG\n" << firestore.description() << '\n';
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << firestore.description() << ": " << error.what()
+              << "\nIs the emulator running, and does " << kFirestoreEmulatorHost.name
+              << " name it? For Google's service: does the project have a Firestore database in "
+                 "native mode, and may these credentials use it?\n";
+    return 1;
+  }
+}
+
+void warn_if_unreachable(Backend& backend, FirestoreClient& firestore) {
+  asio::co_spawn(
+      backend.context(), firestore.get("sessions/check"),
+      [](std::exception_ptr failure, const std::optional<FirestoreDocument>& /*document*/) {
+        try {
+          if (failure) {
+            std::rethrow_exception(failure);
+          }
+        } catch (const std::exception& error) {
+          spdlog::warn("{}. The server runs on and tries again when a page needs Firestore.",
+                       error.what());
+        }
+      });
+}
+
+}  // namespace sessions

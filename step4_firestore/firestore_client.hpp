@@ -1,0 +1,150 @@
+// Firestore for coroutines: documents and transactions over the REST API, version 1
+// (https://cloud.google.com/firestore/docs/reference/rest).
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "backend.hpp"
+#include "firestore_document.hpp"
+#include "google_credentials.hpp"
+#include "settings.hpp"
+
+namespace sessions {
+
+inline constexpr EnvironmentVariable kFirestoreEmulatorHost{
+    "FIRESTORE_EMULATOR_HOST", "", "host:port of the emulator; unset: Google's service"};
+inline constexpr EnvironmentVariable kGoogleCloudProject{"GOOGLE_CLOUD_PROJECT", "",
+                                                         "project that the database belongs to"};
+
+/// Firestore understood the request and refused it.
+class FirestoreError : public std::runtime_error {
+ public:
+  FirestoreError(std::string status, const std::string& message)
+      : std::runtime_error{status + ": " + message}, status_{std::move(status)} {}
+
+  /// A name such as "NOT_FOUND" (https://cloud.google.com/apis/design/errors#handling_errors).
+  const std::string& status() const noexcept { return status_; }
+
+ private:
+  std::string status_;
+};
+
+/// Where a database is and how to get in.
+struct FirestoreDatabase {
+  std::string address;  ///< such as "https://firestore.googleapis.com"
+  std::string project;
+  std::shared_ptr<const TokenSource> credentials;
+};
+
+/// Documents by path, and paths at which there is none.
+using FirestoreSnapshot = std::map<std::string, std::optional<FirestoreDocument>>;
+
+class FirestoreConnection;
+
+/// One attempt at a transaction. Reads lock what they read; writes are kept until the function that
+/// got this returns, and are then committed together.
+class FirestoreTransaction {
+ public:
+  FirestoreTransaction(std::shared_ptr<FirestoreConnection> connection, Deadline deadline);
+  FirestoreTransaction(const FirestoreTransaction&) = delete;
+  FirestoreTransaction& operator=(const FirestoreTransaction&) = delete;
+
+  /// Nothing if there is no such document. Reads come before writes. Throws FirestoreError.
+  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path);
+  void write(FirestoreWrite write) { writes_.push_back(std::move(write)); }
+
+ private:
+  friend class FirestoreClient;
+
+  asio::awaitable<void> commit();
+  asio::awaitable<void> roll_back();
+  void start_again();
+
+  std::shared_ptr<FirestoreConnection> connection_;
+  Deadline deadline_;
+  std::string id_;          ///< empty before the first read
+  std::string retried_id_;  ///< of the attempt before this one
+  std::vector<FirestoreWrite> writes_;
+  FirestoreSnapshot read_;
+};
+
+/// A client with a few connections, used by all threads. Each call ends within five seconds and a
+/// moment, and continues on the backend.
+///
+/// Calls throw ServiceUnavailable if Firestore cannot be reached, does not answer in time or is
+/// overloaded, or if it is unknown whether a write was applied; FirestoreError if Firestore refuses
+/// the request.
+class FirestoreClient {
+ public:
+  /// The emulator if FIRESTORE_EMULATOR_HOST is set, else Google's service with Application Default
+  /// Credentials. Throws SettingError if there are none, or no project.
+  FirestoreClient(Backend& backend, const Settings& settings);
+  FirestoreClient(Backend& backend, FirestoreDatabase database);
+  /// Fails the calls that are still under way.
+  ~FirestoreClient();
+  FirestoreClient(const FirestoreClient&) = delete;
+  FirestoreClient& operator=(const FirestoreClient&) = delete;
+
+  /// Runs a function `asio::awaitable<Result>(FirestoreTransaction&)` in a transaction and returns
+  /// its result after the commit. If others change meanwhile what it has read, it is called again,
+  /// at most five times: whatever is random or visible outside is therefore done before or after.
+  /// Transactions with the same `key` run one after the other, so that they do not conflict within
+  /// this process; other processes are met in conflicts only. An exception that leaves the function
+  /// leaves this too, after a rollback.
+  ///
+  /// GCC 12 destroys a lambda that captures by value twice if it is written inside the co_await
+  /// expression: capture by reference, which is safe there, or name the lambda first.
+  template <typename Function>
+  auto run_transaction(std::string key, Function function)
+      -> std::invoke_result_t<Function&, FirestoreTransaction&> {
+    using Result = typename std::invoke_result_t<Function&, FirestoreTransaction&>::value_type;
+    if constexpr (std::is_void_v<Result>) {
+      TransactionFunction call{std::move(function)};
+      co_await run(std::move(key), std::move(call));
+    } else {
+      std::optional<Result> result;
+      TransactionFunction call{[&](FirestoreTransaction& transaction) -> asio::awaitable<void> {
+        result = co_await function(transaction);
+      }};
+      co_await run(std::move(key), std::move(call));
+      co_return std::move(*result);
+    }
+  }
+
+  /// Reads one document outside a transaction.
+  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path);
+  /// Applies all writes or none, outside a transaction.
+  asio::awaitable<void> commit(std::vector<FirestoreWrite> writes);
+  asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query);
+
+  /// For people: the project, and whether this is the emulator or Google's service.
+  const std::string& description() const { return description_; }
+
+ private:
+  using TransactionFunction = std::function<asio::awaitable<void>(FirestoreTransaction&)>;
+
+  asio::awaitable<void> run(std::string key, TransactionFunction function);
+
+  Backend& backend_;
+  std::string description_;
+  std::shared_ptr<FirestoreConnection> connection_;
+};
+
+/// For --check: prints PONG and what it spoke to, or what is wrong and what to try, and returns the
+/// exit code 0 or 1.
+int check_firestore(Backend& backend, FirestoreClient& firestore);
+
+/// Tries to reach Firestore in the background and logs a warning if it cannot.
+void warn_if_unreachable(Backend& backend, FirestoreClient& firestore);
+
+}  // namespace sessions

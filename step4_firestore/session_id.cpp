@@ -1,0 +1,46 @@
+#include "session_id.hpp"
+
+#include <uuid/uuid.h>
+
+#include <array>
+#include <limits>
+
+namespace sessions {
+namespace {
+
+constexpr std::size_t kUuidCharacters = 36;
+
+std::string to_text(const uuid_t& uuid) {
+  std::array<char, kUuidCharacters + 1> text{};
+  uuid_unparse_lower(uuid, text.data());
+  return text.data();
+}
+
+}  // namespace
+
+std::string new_session_id() {
+  uuid_t uuid;
+  uuid_generate_random(uuid);
+  return to_text(uuid);
+}
+
+std::optional<std::string> valid_session_id(const std::optional<std::string>& cookie) {
+  uuid_t uuid;
+  if (!cookie || cookie->size() != kUuidCharacters || uuid_parse(cookie->c_str(), uuid) != 0 ||
+      to_text(uuid) != *cookie) {
+    return std::nullopt;
+  }
+  return cookie;
+}
+
+bool has_expired(const FirestoreDocument& session) {
+  const auto expires = session.fields.timestamp("expireAt");
+  return expires && *expires <= firestore_time();
+}
+
+std::int64_t counted_views(const FirestoreDocument& session) {
+  const auto views = session.fields.integer("views").value_or(0);
+  return views < 0 || views == std::numeric_limits<std::int64_t>::max() ? 0 : views;
+}
+
+}  // namespace sessions
