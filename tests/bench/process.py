@@ -3,6 +3,7 @@
 import http.client
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -127,15 +128,22 @@ def redis(port):
     return process
 
 
+def find_firestore_emulator():
+    """The start script of Google's emulator in the Cloud SDK, or None."""
+    script = "platform/cloud-firestore-emulator/cloud_firestore_emulator"
+    gcloud = shutil.which("gcloud")
+    roots = [pathlib.Path("/usr/lib/google-cloud-sdk"), pathlib.Path.home() / "google-cloud-sdk"]
+    if gcloud:
+        roots.insert(0, pathlib.Path(gcloud).resolve().parent.parent)
+    return next((root / script for root in roots if (root / script).exists()), None)
+
+
 def firestore_emulator(port):
     """Google's Firestore emulator."""
-    script = "platform/cloud-firestore-emulator/cloud_firestore_emulator"
-    roots = [pathlib.Path(root) for root in ("/usr/lib/google-cloud-sdk", "/opt/google-cloud-sdk",
-                                             pathlib.Path.home() / "google-cloud-sdk")]
-    found = [root / script for root in roots if (root / script).exists()]
-    if not found:
-        raise RuntimeError("The Firestore emulator is not installed: ./tutorial setup")
-    process = Process([found[0], "start", "--host=127.0.0.1", f"--port={port}"])
+    program = find_firestore_emulator()
+    if program is None:
+        raise RuntimeError("The Firestore emulator is not installed. Run ./tutorial setup")
+    process = Process([program, "start", "--host=127.0.0.1", f"--port={port}"])
     process.wait_until(answers_http(port))
     return process
 
