@@ -95,30 +95,31 @@ def wrk(port, connections, seconds, cookies=()):
     return Run(**json.loads(output.splitlines()[-1]))
 
 
-def settled_counter(port, visitor):
-    """The number on the page once no other request is under way, None for a page without one, and how
-    many visits it took to see that."""
-    previous = see_page(port, visitor)
-    for visits in range(2, 1000):
-        number = see_page(port, visitor)
-        if previous is None or number == previous + 1:
-            return number, visits
-        previous = number
-        time.sleep(0.01)
-    raise Wrong("the counter does not settle")
+def settled_total(port, visitors):
+    """The sum of the visitors' counters once no other request is under way, and how often each of them
+    visited to see that."""
+    previous = sum(see_page(port, visitor) for visitor in visitors)
+    for visits in range(2, 60):
+        time.sleep(PAUSE_SECONDS)
+        total = sum(see_page(port, visitor) for visitor in visitors)
+        if total == previous + len(visitors):
+            return total, visits
+        previous = total
+    raise Wrong("the counters do not settle")
 
 
 def checked_wrk(port, connections, seconds, visitors):
-    """The same, and compares what the servers counted with what wrk received. When time is up, wrk
+    """The same, and compares what the server counted with what wrk received. When time is up, wrk
     leaves one request under way on each connection, which may or may not have been counted."""
-    time.sleep(PAUSE_SECONDS)  # for what an earlier run has left under way
-    before = [settled_counter(port, visitor)[0] for visitor in visitors]
-    run = wrk(port, connections, seconds, [visitor.cookie for visitor in visitors])
-    after = [settled_counter(port, visitor) for visitor in visitors]
-    if visitors and None not in before and run.failed == 0:
-        counted = sum(number - visits for number, visits in after) - sum(before)
-        if not run.requests <= counted <= run.requests + connections:
-            raise Wrong(f"{run.requests} answers were received, but {counted} visits were counted")
+    cookies = [visitor.cookie for visitor in visitors]
+    if not visitors or see_page(port, visitors[0]) is None:
+        return wrk(port, connections, seconds, cookies)
+    before, _ = settled_total(port, visitors)
+    run = wrk(port, connections, seconds, cookies)
+    after, visits = settled_total(port, visitors)
+    counted = after - visits * len(visitors) - before
+    if run.failed == 0 and not run.requests <= counted <= run.requests + connections:
+        raise Wrong(f"{run.requests} answers were received, but {counted} visits were counted")
     return run
 
 
