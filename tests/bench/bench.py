@@ -71,9 +71,15 @@ def take_turns(title, competing, stores, effort, connections, sessions=1):
             print(f"{title}: {contender.name}, round {turn + 1} of {effort.rounds}", flush=True)
             with contender.running(stores) as (server, port):
                 visitors = contender.visitors(port, sessions)
-                load.wrk(port, connections[0], effort.warm_up, [v.cookie for v in visitors])
+                for visitor in visitors:
+                    load.see_page(port, visitor)
+                cookies = [visitor.cookie for visitor in visitors]
+                load.wrk(port, connections[0], effort.warm_up, cookies)
                 for count in connections:
-                    run = load.checked_wrk(port, count, effort.seconds, visitors)
+                    if contender.counts:
+                        run = load.checked_wrk(port, count, effort.seconds, visitors)
+                    else:
+                        run = load.wrk(port, count, effort.seconds, cookies)
                     runs[contender.name, count].append(run)
                     if contender.ours and run.failed:
                         raise load.Wrong(f"{contender.name} failed to answer: {run}\n{server.output()}")

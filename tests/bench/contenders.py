@@ -25,6 +25,7 @@ class Contender:
     environment: dict = dataclasses.field(default_factory=dict)
     ours: bool = False
     enter: typing.Callable | None = load.log_in  # how a visitor gets a cookie
+    counts: bool = True  # its pages show the number of visits
 
     @contextlib.contextmanager
     def running(self, stores):
@@ -48,7 +49,7 @@ def step(number, name=None, threads=CORES, **environment):
              4: "step4_firestore", 5: "step5_sessionstore"}
     return Contender(name or names[number], (PROGRAMS / names[number],),
                      {"THREADS": str(threads), **environment}, ours=True,
-                     enter=load.arrive if number == 4 else load.log_in)
+                     enter=load.arrive if number == 4 else load.log_in, counts=number > 1)
 
 
 def has_step(number):
@@ -61,8 +62,9 @@ def flask(number):
                    f"step{number}:app")
     sync = ("--workers", 2 * CORES + 1)
     threads = ("--worker-class", "gthread", "--workers", CORES, "--threads", "8")
-    return [Contender(f"Flask, gunicorn, {2 * CORES + 1} sync workers", application + sync),
-            Contender(f"Flask, gunicorn, {CORES} workers × 8 threads", application + threads)]
+    return [Contender(f"Flask, gunicorn, {2 * CORES + 1} sync workers", application + sync, counts=number > 1),
+            Contender(f"Flask, gunicorn, {CORES} workers × 8 threads", application + threads,
+                      counts=number > 1)]
 
 
 def node(name, script, enter=load.log_in):
@@ -84,4 +86,4 @@ def blocking(threads):
 
 def hello():
     return Contender('bare Pistache "hello"', (PROGRAMS / "pistache_hello",),
-                     {"THREADS": str(CORES)}, enter=None)
+                     {"THREADS": str(CORES)}, enter=None, counts=False)

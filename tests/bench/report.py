@@ -59,7 +59,7 @@ class Results:
         for connections, run in mine.runs.items():
             best = max(section.row(their.name).runs[connections].per_second for their in theirs)
             ratios[connections] = run.per_second / best if best else float("inf")
-        shown = ", ".join(f"{ratio:.2f} ({connections})" for connections, ratio in ratios.items())
+        shown = ", ".join(f"{_shown(ratio)} ({connections})" for connections, ratio in ratios.items())
         self.targets.append(Target(name, f"≥ {at_least}", shown, min(ratios.values()) >= at_least))
 
     def check_memory(self):
@@ -92,7 +92,7 @@ class Results:
                 for connections, run in row.runs.items():
                     ratio = first.runs[connections].per_second / run.per_second if run.per_second else float("inf")
                     lines.append(f"| {row.name} | {connections} | {run.per_second:,.0f} | {run.p50_ms:.1f} | {run.p99_ms:.1f} "
-                                 f"| {run.failed or ''} | {row.mib:.1f} | × {ratio:.2f} |")
+                                 f"| {run.failed or ''} | {row.mib:.1f} | × {_shown(ratio)} |")
         if self.notes:
             lines += [""] + [f"* {note}" for note in self.notes]
         lines += ["", "## Versions", "", ", ".join(versions()) + ".", ""]
@@ -125,6 +125,10 @@ class Results:
                  ".ours{fill:#1f6f8b}.peer{fill:#999}.light{opacity:.65}")
         return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" height="{y}">'
                 f'<style>{style}</style><rect width="100%" height="100%" fill="#fff"/>\n' + "\n".join(body) + "\n</svg>\n")
+
+
+def _shown(ratio):
+    return "∞" if ratio == float("inf") else f"{ratio:.2f}"
 
 
 def machine():
