@@ -7,13 +7,27 @@
 #include <exception>
 
 namespace sessions {
+namespace {
 
-bool Connection::accepts_input() {
+// A client that is still sending should see the answer, which an early close would destroy
+// (RFC 9112, section 9.6).
+constexpr std::size_t kMaxDiscardedBytes = std::size_t{1024} * 1024;
+
+}  // namespace
+
+bool Connection::accepts_input(std::size_t size) {
   const std::lock_guard lock{mutex_};
   if (answering_) {
     closing_ = true;
   }
-  return !closing_;
+  if (!closing_) {
+    return true;
+  }
+  discarded_ += size;
+  if (const auto peer = peer_.lock(); peer && !gone_ && discarded_ > kMaxDiscardedBytes) {
+    ::shutdown(peer->fd(), SHUT_RDWR);
+  }
+  return false;
 }
 
 void Connection::begin_request(bool close) {

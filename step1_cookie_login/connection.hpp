@@ -3,6 +3,7 @@
 
 #include <pistache/peer.h>
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,13 +21,13 @@ namespace sessions {
 ///
 /// A client gets one answer at a time. What it sends before it has the answer to its last request
 /// (pipelining, RFC 9112, section 9.3.2) is discarded, and the connection is closed after the
-/// answer.
+/// answer. Who goes on sending is cut off.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   explicit Connection(const std::shared_ptr<Pistache::Tcp::Peer>& peer) : peer_{peer} {}
 
-  /// Called by the worker when bytes arrive. False if they are to be discarded.
-  bool accepts_input();
+  /// Called by the worker when `size` bytes arrive. False if they are to be discarded.
+  bool accepts_input(std::size_t size);
   /// Called by the worker when a request is complete, before its handler starts. `close` if the
   /// connection is to be closed after the answer.
   void begin_request(bool close);
@@ -45,6 +46,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool gone_ = false;
   bool answering_ = false;
   bool closing_ = false;
+  std::size_t discarded_ = 0;  ///< bytes
 };
 
 }  // namespace sessions

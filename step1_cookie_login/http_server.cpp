@@ -55,6 +55,9 @@ class BoundedBody : public Http::Private::BodyStep {
     if (message->headers().tryGet<Http::Header::TransferEncoding>()) {
       raise("The request's body needs a Content-Length.", Http::Code::Length_Required);
     }
+    if (length && message->headers().getRaw("Content-Length").value().starts_with('-')) {
+      raise("The length of the request's body is negative.");
+    }
     if (length && length->value() > kMaxRequestBytes) {
       raise("The request is larger than 64 KiB.", Http::Code::Request_Entity_Too_Large);
     }
@@ -67,18 +70,48 @@ class BoundedBody : public Http::Private::BodyStep {
   bool& more_input_;
 };
 
-/// Pistache's parser with a bounded body.
+/// Pistache's parser with a bounded body. It also refuses what Pistache would wait on: a first line
+/// or a header that is not one, though an empty line has already ended the header section.
 class RequestParser : public Http::RequestParser {
  public:
   RequestParser() : Http::RequestParser{kMaxRequestBytes} {
-    allSteps[2] = std::make_unique<BoundedBody>(&request, more_input_);
+    allSteps[kBodyStep] = std::make_unique<BoundedBody>(&request, more_input_);
+  }
+
+  /// True once a request is complete. Throws Http::HttpError if there will never be one.
+  bool complete_with(const char* bytes, std::size_t size) {
+    if (!feed(bytes, size)) {
+      throw Http::HttpError{Http::Code::Request_Entity_Too_Large,
+                            "The request is larger than 64 KiB."};
+    }
+    const bool is_complete = parse() == Http::Private::State::Done;
+    if (!is_complete && currentStep < kBodyStep && ends_header_section({bytes, size})) {
+      throw Http::HttpError{Http::Code::Bad_Request, "The header section is malformed."};
+    }
+    return is_complete;
+  }
+
+  void reset() override {
+    Http::RequestParser::reset();
+    last_bytes_.clear();
   }
 
   /// True if the client sent more than one request at once.
   bool has_more_input() const { return more_input_; }
 
  private:
+  static constexpr std::size_t kBodyStep = 2;
+  static constexpr std::string_view kEmptyLine = "\r\n\r\n";
+
+  bool ends_header_section(std::string_view bytes) {
+    last_bytes_ += bytes;  // the empty line may arrive in pieces
+    const bool has_ended = last_bytes_.find(kEmptyLine) != std::string::npos;
+    last_bytes_.erase(0, last_bytes_.size() - std::min(last_bytes_.size(), kEmptyLine.size() - 1));
+    return has_ended;
+  }
+
   bool more_input_ = false;
+  std::string last_bytes_;
 };
 
 bool wants_close(const Http::Request& request) {
@@ -167,24 +200,23 @@ class PistacheHandler : public Http::Handler {
   void onInput(const char* bytes, std::size_t size,
                const std::shared_ptr<Tcp::Peer>& peer) override {
     const auto connection = connection_of(peer);
-    if (!connection->accepts_input()) {
+    if (!connection->accepts_input(size)) {
       return;
     }
     const auto parser = std::static_pointer_cast<RequestParser>(getParser(peer));
     try {
-      if (!parser->feed(bytes, size)) {
-        throw Http::HttpError{Http::Code::Request_Entity_Too_Large,
-                              "The request is larger than 64 KiB."};
-      }
-      if (parser->parse() == Http::Private::State::Done) {
+      if (parser->complete_with(bytes, size)) {
         // From here on Pistache's limit for idle connections applies, 300 s, not that for requests.
         peer->setIdle(true);
         start_handler(connection, *parser);
         parser->reset();
       }
     } catch (const Http::HttpError& error) {
-      refuse(*connection, error.code(),
-             error.code() == 400 ? "The request is malformed." : error.reason());
+      // Of the parser's own words and codes none is for the client: 415 for an odd Accept, say.
+      const bool is_ours = error.code() == static_cast<int>(Http::Code::Length_Required) ||
+                           error.code() == static_cast<int>(Http::Code::Request_Entity_Too_Large);
+      refuse(*connection, is_ours ? error.code() : 400,
+             is_ours ? error.reason() : "The request is malformed.");
       parser->reset();
     } catch (const std::exception&) {
       refuse(*connection, 400, "The request is malformed.");

@@ -4,6 +4,7 @@
 #include <utf8.h>
 
 #include <algorithm>
+#include <cctype>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -40,8 +41,12 @@ std::optional<std::string> form_field(std::string_view form, std::string_view na
 }
 
 bool is_form(const Request& request) {
-  const auto type = request.header("Content-Type").value_or("");
-  return std::string_view{type}.substr(0, type.find(';')) == kFormType;
+  // Media types are compared without regard to case (RFC 9110, section 8.3.1).
+  auto type = request.header("Content-Type").value_or("");
+  type.resize(std::min(type.find_first_of("; \t"), type.size()));
+  std::ranges::transform(type, type.begin(),
+                         [](unsigned char letter) { return std::tolower(letter); });
+  return type == kFormType;
 }
 
 bool has_control_character(std::string_view text) {

@@ -51,6 +51,8 @@ void warn_if_unreachable(Backend& backend, RedisClient& redis) {
       if (failure) {
         std::rethrow_exception(failure);
       }
+    } catch (const RedisClientStopped&) {
+      // The program ends for another reason, such as a port in use.
     } catch (const std::exception& error) {
       spdlog::warn("{}: {}. The server runs on and tries again when a page needs Redis.",
                    kRedisUrl.name, error.what());

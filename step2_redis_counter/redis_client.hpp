@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "errors.hpp"
 #include "redis_url.hpp"
 
 namespace sessions {
@@ -20,6 +21,12 @@ namespace sessions {
 class RedisError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// The client is being destroyed.
+class RedisClientStopped : public ServiceUnavailable {
+ public:
+  RedisClientStopped() : ServiceUnavailable{"the Redis client was stopped"} {}
 };
 
 /// What Redis answered: nothing (nil), a whole number, a string, or a list of replies.

@@ -9,10 +9,6 @@
 
 #include "errors.hpp"
 
-#ifdef SESSIONS_HIREDIS_TLS
-#include <hiredis/hiredis_ssl.h>
-#endif
-
 namespace sessions {
 namespace {
 
@@ -194,6 +190,9 @@ asio::awaitable<void> RedisClient::Link::connect_to_any_address() {
       open(redisAsyncConnect(endpoint.address().to_string().c_str(), endpoint.port()));
       co_return co_await log_in();
     } catch (const std::exception&) {
+      if (context_ != nullptr) {
+        throw;  // this is the right server, and it has refused us
+      }
       failure = std::current_exception();
     }
   }
@@ -235,6 +234,9 @@ void RedisClient::Link::open(redisAsyncContext* context) {
 }
 
 #ifdef SESSIONS_HIREDIS_TLS
+// Debian's folder of certificates that the system trusts.
+constexpr const char* kCertificates = "/etc/ssl/certs";
+
 void RedisClient::Link::start_tls(redisAsyncContext& context) {
   if (!url_.tls) {
     return;
@@ -269,6 +271,9 @@ void RedisClient::Link::fail_waiting(const std::exception_ptr& failure) {
 }
 
 std::exception_ptr RedisClient::Link::unavailable(std::string_view reason) const {
+  if (state_ == State::kStopped) {
+    return std::make_exception_ptr(RedisClientStopped{});
+  }
   return std::make_exception_ptr(
       ServiceUnavailable{fmt::format("Redis at {}: {}", url_.without_password(), reason)});
 }

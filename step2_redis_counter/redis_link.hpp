@@ -2,6 +2,9 @@
 #pragma once
 
 #include <hiredis/async.h>
+#ifdef SESSIONS_HIREDIS_TLS
+#include <hiredis/hiredis_ssl.h>
+#endif
 
 #include <asio/async_result.hpp>
 #include <asio/awaitable.hpp>
@@ -93,6 +96,10 @@ class RedisClient::Link : public std::enable_shared_from_this<Link> {
   const RedisUrl url_;
   State state_ = State::kDisconnected;
 
+#ifdef SESSIONS_HIREDIS_TLS
+  std::unique_ptr<redisSSLContext, decltype(&redisFreeSSLContext)> tls_{nullptr,
+                                                                        redisFreeSSLContext};
+#endif
   redisAsyncContext* context_ = nullptr;  ///< freed by close(), or by hiredis after a failure
   std::uint64_t generation_ = 0;          ///< tells a context from an earlier one
   asio::posix::stream_descriptor descriptor_;

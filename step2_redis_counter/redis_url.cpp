@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <memory>
+#include <optional>
 
 #include "errors.hpp"
 
@@ -14,13 +15,21 @@ namespace {
 constexpr std::string_view kForms =
     "redis://[[user]:password@]host[:port][/db], rediss://..., or unix:///path[?db=N]";
 
-std::string part_of(CURLU& url, CURLUPart part) {
+#ifdef SESSIONS_HIREDIS_TLS
+constexpr bool kHiredisHasTls = true;
+#else
+constexpr bool kHiredisHasTls = false;
+#endif
+
+/// A part of the URL, percent-decoded; nothing if the URL does not have it.
+std::optional<std::string> part_of(std::string_view setting, CURLU& url, CURLUPart part) {
   char* text = nullptr;
-  if (curl_url_get(&url, part, &text, CURLU_URLDECODE) != CURLUE_OK) {
-    return {};
-  }
+  const auto result = curl_url_get(&url, part, &text, CURLU_URLDECODE);
   const std::unique_ptr<char, decltype(&curl_free)> owned{text, curl_free};
-  return text;
+  if (result == CURLUE_URLDECODE) {
+    throw SettingError{setting, "contains an encoded control character"};
+  }
+  return result == CURLUE_OK ? std::optional<std::string>{text} : std::nullopt;
 }
 
 int database_number(std::string_view setting, std::string_view text) {
@@ -36,34 +45,43 @@ int database_number(std::string_view setting, std::string_view text) {
 }  // namespace
 
 RedisUrl RedisUrl::parse(std::string_view setting, const std::string& url) {
+  const SettingError not_a_redis_url{setting, fmt::format("is not a Redis URL. Use {}", kForms)};
   const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed{curl_url(), curl_url_cleanup};
   // libcurl wants a host, which the URL of a Unix socket does not have.
   const bool is_unix_socket = url.starts_with("unix:///");
   const auto text = is_unix_socket ? "unix://socket/" + url.substr(sizeof "unix:///" - 1) : url;
-  if (curl_url_set(parsed.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) !=
-      CURLUE_OK) {
-    throw SettingError{setting, fmt::format("is not a Redis URL. Use {}", kForms)};
+  // It also takes a path for a host if there is none.
+  if (text.find(":///") != std::string::npos ||
+      curl_url_set(parsed.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) !=
+          CURLUE_OK) {
+    throw not_a_redis_url;
   }
-  const auto scheme = part_of(*parsed, CURLUPART_SCHEME);
-  const auto path = part_of(*parsed, CURLUPART_PATH);
+  const auto part = [&](CURLUPart which) { return part_of(setting, *parsed, which); };
+  const auto scheme = part(CURLUPART_SCHEME);
+  const auto path = part(CURLUPART_PATH).value_or("/");
+  const auto query = part(CURLUPART_QUERY);
   RedisUrl result;
   if (is_unix_socket) {
-    const auto query = part_of(*parsed, CURLUPART_QUERY);
-    if (!query.empty() && !query.starts_with("db=")) {
+    if (query && !query->starts_with("db=")) {
       throw SettingError{setting, "a Unix socket's URL may only be followed by ?db=N"};
     }
     result.path = path;
-    result.database = database_number(setting, query.empty() ? "" : query.substr(sizeof "db=" - 1));
-  } else if (scheme == "redis" || scheme == "rediss") {
-    const auto port = part_of(*parsed, CURLUPART_PORT);
+    result.database = database_number(setting, query ? query->substr(sizeof "db=" - 1) : "");
+  } else if ((scheme == "redis" || scheme == "rediss") && !query && !part(CURLUPART_FRAGMENT)) {
     result.tls = scheme == "rediss";
-    result.host = part_of(*parsed, CURLUPART_HOST);
-    result.port = port.empty() ? "6379" : port;
-    result.username = part_of(*parsed, CURLUPART_USER);
-    result.password = part_of(*parsed, CURLUPART_PASSWORD);
-    result.database = database_number(setting, path.empty() ? "" : path.substr(1));
+    result.host = part(CURLUPART_HOST).value_or("");
+    result.port = part(CURLUPART_PORT).value_or("6379");
+    result.username = part(CURLUPART_USER).value_or("");
+    result.password = part(CURLUPART_PASSWORD).value_or("");
+    result.database = database_number(setting, path.substr(1));
   } else {
-    throw SettingError{setting, fmt::format("is not a Redis URL. Use {}", kForms)};
+    throw not_a_redis_url;
+  }
+  if (!result.username.empty() && result.password.empty()) {
+    throw SettingError{setting, "has a user and no password; a password alone is :password@"};
+  }
+  if (result.tls && !kHiredisHasTls) {
+    throw SettingError{setting, "rediss:// needs TLS, which this version of hiredis lacks"};
   }
   return result;
 }

@@ -370,8 +370,9 @@ void HttpScenarios::http11_is_kept_alive_unless_closed() {
 
 void HttpScenarios::malformed_request_is_400_and_next_client_is_served() {
   for (const auto& bytes :
-       {"GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
-        "GET / HTTP/1.1\r\nno colon here\r\n\r\n",
+       {"GARBAGE\r\n\r\n", "GET\r\n\r\n", "\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
+        "GET / HTTP/1.1\r\nno colon here\r\n\r\n", "GET / HTTP/1.1\r\nDate: today\r\n\r\n",
+        "GET / HTTP/1.1\r\nAccept: garbage\r\n\r\n",
         "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\nusername=a"}) {
     SCOPED_TRACE(bytes);

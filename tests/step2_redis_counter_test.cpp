@@ -1,0 +1,30 @@
+// Step 2: visits are counted in Redis.
+
+#include "redis_scenarios.hpp"
+
+namespace sessions::test {
+namespace {
+
+class Step2Contract : public CounterScenarios {
+ protected:
+  Step2Contract() : CounterScenarios{"step2_redis_counter", Store::kRedis} {}
+};
+
+class Step2RedisCounter : public RedisScenarios {
+ protected:
+  Step2RedisCounter() : RedisScenarios{"step2_redis_counter", Store::kRedis} {}
+};
+
+[[maybe_unused]] const bool kRegistered =
+    register_scenarios<Step2Contract>("Step2Contract", HttpScenarios::all()) &&
+    register_scenarios<Step2Contract>("Step2Contract", CounterScenarios::counting()) &&
+    register_scenarios<Step2RedisCounter>("Step2RedisCounter", ProgramScenarios::all()) &&
+    register_scenarios<Step2RedisCounter>("Step2RedisCounter", RedisScenarios::storing());
+
+TEST_F(Step2RedisCounter, CounterNeverExpires) {
+  visit("alice");
+  EXPECT_EQ(redis().command({"TTL", "user:alice"}), "-1");
+}
+
+}  // namespace
+}  // namespace sessions::test
