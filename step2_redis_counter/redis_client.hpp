@@ -68,7 +68,10 @@ class RedisClient {
   /// reached or cannot answer now, RedisError if it refuses the command.
   template <typename... Arguments>
   asio::awaitable<RedisReply> command(const Arguments&... arguments) {
-    return send({argument(arguments)...});
+    std::vector<std::string> texts;
+    texts.reserve(sizeof...(arguments));
+    (texts.push_back(argument(arguments)), ...);
+    return send(std::move(texts));
   }
 
   /// Adds `increment` to a field of a hash, from 0 if there is none, and returns the new value

@@ -10,20 +10,21 @@
 namespace sessions {
 namespace {
 
-// A session's own facts bear names that no field can have.
-constexpr std::string_view kCreated = ":created";
+// A session's own facts bear names that no field can have: when it was created, and when the index
+// last learned that it was seen.
+bool is_field(std::string_view name) { return !name.starts_with(':'); }
 
 //! [redis access]
-// Every access is this script, with or without a command that changes a field. The keys' names: a
-// script may compute them from what it reads. A record that makes no sense is left as it is.
+// Every access is this script, with or without a command that changes a field. The index is for
+// people, who read seconds, so it is enough to renew it once a second; the expiry is exact.
 constexpr std::string_view kAccess = R"(
   local token, idle, absolute, command, field, value = unpack(ARGV)
-  local record = redis.pcall('HMGET', KEYS[1], ':created', 'username')
+  local record = redis.pcall('HMGET', KEYS[1], ':created', ':seen', 'username')
   if record.err then return redis.error_reply('CORRUPT ' .. record.err) end
-  local created, username = tonumber(record[1]), record[2]
-  if not created or not username then
+  local created, seen, username = tonumber(record[1]), tonumber(record[2]), record[3]
+  if not (created and seen and username) then
     if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-    return redis.error_reply('CORRUPT :created or username is missing')
+    return redis.error_reply('CORRUPT :created, :seen or username is missing')
   end
 
   local time = redis.call('TIME')
@@ -41,10 +42,13 @@ constexpr std::string_view kAccess = R"(
     redis.call('ZREM', 'sessions-of:' .. username, token)
     username = redis.call('HGET', KEYS[1], 'username')
   end
-  local index = 'sessions-of:' .. username
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', now - idle)
-  redis.call('ZADD', index, now, token)
-  redis.call('PEXPIRE', index, idle)
+  if now - seen >= 1000 or field == 'username' then
+    local index = 'sessions-of:' .. username
+    redis.call('HSET', KEYS[1], ':seen', now)
+    redis.call('ZREMRANGEBYSCORE', index, '-inf', now - idle - 1000)
+    redis.call('ZADD', index, now, token)
+    redis.call('PEXPIRE', index, idle + 1000)
+  end
   return redis.call('HGETALL', KEYS[1])
 )";
 //! [redis access]
@@ -53,10 +57,10 @@ constexpr std::string_view kCreate = R"(
   local token, idle, absolute, username = unpack(ARGV)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - idle)
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - idle - 1000)
   redis.call('ZADD', KEYS[2], now, token)
-  redis.call('PEXPIRE', KEYS[2], idle)
-  redis.call('HSET', KEYS[1], ':created', now, 'username', username)
+  redis.call('PEXPIRE', KEYS[2], idle + 1000)
+  redis.call('HSET', KEYS[1], ':created', now, ':seen', now, 'username', username)
   redis.call('PEXPIRE', KEYS[1], math.min(idle, absolute))
 )";
 
@@ -104,7 +108,7 @@ SessionStore::Access fields_of(const RedisReply& reply) {
   SessionFields fields;
   const auto& list = reply.list();
   for (std::size_t i = 0; i + 1 < list.size(); i += 2) {
-    if (list[i].string() != kCreated) {
+    if (is_field(list[i].string())) {
       fields.emplace(list[i].string(), list[i + 1].string());
     }
   }
