@@ -1,0 +1,43 @@
+// The three stores, with whatever each needs to run.
+#pragma once
+
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "backend.hpp"
+#include "process.hpp"
+#include "redis_process.hpp"
+#include "session_store.hpp"
+
+namespace sessions::test {
+
+enum class StoreKind { kMemory, kRedis, kFirestore };
+
+/// Names the kind in the names of tests.
+std::string name_of(StoreKind kind);
+inline void PrintTo(StoreKind kind, std::ostream* out) { *out << name_of(kind); }
+
+/// A store's server, if it has one: private to one test.
+class StoreUnderTest {
+ public:
+  explicit StoreUnderTest(StoreKind kind);
+
+  /// Ends the current test if the machine lacks what the store needs.
+  static void skip_unless_installed(StoreKind kind);
+
+  StoreKind kind() const { return kind_; }
+  /// The settings that make step 5 use this store.
+  Environment environment() const;
+  /// A store in this process.
+  std::unique_ptr<SessionStore> make(Backend& backend, SessionLifetime lifetime) const;
+
+  /// Null unless this is Redis.
+  RedisProcess* redis() const { return redis_.get(); }
+
+ private:
+  StoreKind kind_;
+  std::unique_ptr<RedisProcess> redis_;
+};
+
+}  // namespace sessions::test
