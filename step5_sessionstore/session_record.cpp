@@ -2,7 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <charconv>
 #include <stdexcept>
 
@@ -19,10 +18,8 @@ void require_field_name(std::string_view name) {
 
 std::optional<std::string> sum(std::string_view text, std::int64_t increment) {
   std::int64_t number = 0;
-  const auto* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, number);
-  if (parsed.ec != std::errc{} || parsed.ptr != end ||
-      __builtin_add_overflow(number, increment, &number)) {
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  if (std::to_string(number) != text || __builtin_add_overflow(number, increment, &number)) {
     return std::nullopt;
   }
   return std::to_string(number);

@@ -17,7 +17,8 @@ inline constexpr const char* kUsername = "username";
 /// and no digit in front. So a store can keep facts of its own beside the fields under other names.
 void require_field_name(std::string_view name);
 
-/// The sum as text, or nothing if the text is not a whole number or the sum leaves 64 bits.
+/// The sum as text, or nothing if the text is not a whole number as std::to_string() writes it, or
+/// if the sum leaves 64 bits.
 std::optional<std::string> sum(std::string_view text, std::int64_t increment);
 
 /// Logs that a record was taken for no session. `problem` must not quote what is in it.

@@ -57,7 +57,11 @@ class Step5SessionStore : public testing::TestWithParam<StoreKind> {
     return asio::co_spawn(backend_.context(), std::move(coroutine), asio::use_future);
   }
 
-  SessionToken create(const std::string& username) { return wait(store().create(username)); }
+  /// As an optional, because co_spawn() makes an empty result for the case of an exception.
+  asio::awaitable<std::optional<SessionToken>> created(std::string username) {
+    co_return co_await store().create(std::move(username));
+  }
+  SessionToken create(const std::string& username) { return wait(created(username)).value(); }
   SessionStore::Access read(SessionToken token) { return wait(store().read(token)); }
   SessionStore::Access set(SessionToken token, const std::string& field, const std::string& value) {
     return wait(store().set(token, field, value));
@@ -111,8 +115,9 @@ TEST_P(Step5SessionStore, EveryAccessAnswersWithAllFields) {
   EXPECT_THAT(increment(token, "visits"),
               Optional(ElementsAre(Pair("colour", "green"), Pair("username", "alice"),
                                    Pair("visits", "1"))));
-  EXPECT_EQ(increment(token, "visits", -5), read(token));
-  EXPECT_THAT(read(token), Optional(testing::Contains(Pair("visits", "-4"))));
+  const auto incremented = increment(token, "visits", -5);
+  EXPECT_THAT(incremented, Optional(testing::Contains(Pair("visits", "-4"))));
+  EXPECT_EQ(incremented, read(token));
 }
 
 TEST_P(Step5SessionStore, ValuesComeBackAsTheyWereSet) {
@@ -285,8 +290,8 @@ TEST_P(Step5SessionStore, DestroyAllEndsTheUsersSessionsAndNobodyElses) {
 }
 
 TEST_P(Step5SessionStore, UserNamesAreNotPatternsOrPaths) {
-  const std::vector<std::string> names{"*",  "?",    "a/b",  "..",           "__x__", "' or 1 = 1",
-                                       "[a]", "zoë",  "sessions-of:alice", "\\",    "{a}"};
+  const std::vector<std::string> names{
+      "*", "?", "a/b", "..", "__x__", "' or 1 = 1", "[a]", "zoë", "sessions-of:alice", "\\", "{a}"};
   for (const auto& name : names) {
     create(name);
   }
@@ -311,17 +316,17 @@ TEST_P(Step5SessionStore, SettingTheUsernameHandsTheSessionOver) {
 }
 
 TEST_P(Step5SessionStore, ThousandSessionsAreCreatedListedAndDestroyed) {
-  std::vector<std::future<SessionToken>> created;
-  created.reserve(1000);
+  std::vector<std::future<std::optional<SessionToken>>> creations;
+  creations.reserve(1000);
   for (int i = 0; i < 1000; ++i) {
-    created.push_back(start(store().create("alice")));
-    if (created.size() % 50 == 0) {  // as many at once as a busy server has requests
-      created.back().wait();
+    creations.push_back(start(created("alice")));
+    if (creations.size() % 50 == 0) {  // as many at once as a busy server has requests
+      creations.back().wait();
     }
   }
   std::vector<SessionToken> tokens;
-  for (auto& token : created) {
-    tokens.push_back(token.get());
+  for (auto& creation : creations) {
+    tokens.push_back(creation.get().value());
   }
   EXPECT_THAT(list("alice"), SizeIs(1000));
   for (std::size_t i = 0; i < 10; ++i) {
@@ -336,7 +341,7 @@ TEST_P(Step5SessionStore, ThousandSessionsAreCreatedListedAndDestroyed) {
 TEST_P(Step5SessionStore, WhatCannotBeIncrementedIsNoSessionAndIsLogged) {
   const LogCapture log;
   const auto token = create("alice");
-  for (const std::string value : {"many", "", "1.5", "9223372036854775807"}) {
+  for (const std::string value : {"many", "", "1.5", "007", " 1", "9223372036854775807"}) {
     set(token, "visits", value);
     EXPECT_EQ(increment(token, "visits"), std::nullopt) << value;
     EXPECT_THAT(read(token), Optional(testing::Contains(Pair("visits", value))));
@@ -426,12 +431,16 @@ TEST(Step5SessionToken, AcceptsNoOtherForm) {
 /// A store that must not be asked.
 class ForbiddenStore : public SessionStore {
  public:
-  asio::awaitable<SessionToken> create(std::string /*username*/) override { return refuse<SessionToken>(); }
+  asio::awaitable<SessionToken> create(std::string /*username*/) override {
+    return refuse<SessionToken>();
+  }
   asio::awaitable<Access> read(SessionToken /*token*/) override { return refuse<Access>(); }
-  asio::awaitable<Access> set(SessionToken /*token*/, std::string /*field*/, std::string /*value*/) override {
+  asio::awaitable<Access> set(SessionToken /*token*/, std::string /*field*/,
+                              std::string /*value*/) override {
     return refuse<Access>();
   }
-  asio::awaitable<Access> increment(SessionToken /*token*/, std::string /*field*/, std::int64_t /*by*/) override {
+  asio::awaitable<Access> increment(SessionToken /*token*/, std::string /*field*/,
+                                    std::int64_t /*by*/) override {
     return refuse<Access>();
   }
   asio::awaitable<void> destroy(SessionToken /*token*/) override { return refuse<void>(); }
