@@ -13,6 +13,8 @@
 
 #include "backend.hpp"
 #include "background_purge.hpp"
+#include "firestore_client.hpp"
+#include "google_credentials.hpp"
 #include "http_server.hpp"
 #include "login_input.hpp"
 #include "pages.hpp"
@@ -121,7 +123,8 @@ int main(int argc, char** argv) {
       .name = "step5_sessionstore",
       .summary = "Keeps sessions in memory, Redis or Firestore, behind one interface.",
       .variables = {kSecretKey, kSecretKeyFallbacks, kCookieSecure, kSessionStore, kSessionTtl,
-                    kSessionMaxAge}};
+                    kSessionMaxAge, kFirestoreEmulatorHost, kGoogleCloudProject,
+                    kGoogleApplicationCredentials, kGceMetadataHost}};
   return run_step(argc, argv, step, [](const Settings& settings) {
     Backend backend;
     const auto store = make_session_store(settings, backend);

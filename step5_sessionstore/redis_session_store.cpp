@@ -10,21 +10,17 @@
 namespace sessions {
 namespace {
 
-// A session's own facts bear names that no field can have: when it was created, and when the index
-// last learned that it was seen.
-bool is_field(std::string_view name) { return !name.starts_with(':'); }
-
 //! [redis access]
 // Every access is this script, with or without a command that changes a field. The index is for
 // people, who read seconds, so it is enough to renew it once a second; the expiry is exact.
 constexpr std::string_view kAccess = R"(
   local token, idle, absolute, command, field, value = unpack(ARGV)
-  local record = redis.pcall('HMGET', KEYS[1], ':created', ':seen', 'username')
+  local record = redis.pcall('HMGET', KEYS[1], 'createdAt', 'seenAt', 'username')
   if record.err then return redis.error_reply('CORRUPT ' .. record.err) end
   local created, seen, username = tonumber(record[1]), tonumber(record[2]), record[3]
   if not (created and seen and username) then
     if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-    return redis.error_reply('CORRUPT :created, :seen or username is missing')
+    return redis.error_reply('CORRUPT createdAt, seenAt or username is missing')
   end
 
   local time = redis.call('TIME')
@@ -44,7 +40,7 @@ constexpr std::string_view kAccess = R"(
   end
   if now - seen >= 1000 or field == 'username' then
     local index = 'sessions-of:' .. username
-    redis.call('HSET', KEYS[1], ':seen', now)
+    redis.call('HSET', KEYS[1], 'seenAt', now)
     redis.call('ZREMRANGEBYSCORE', index, '-inf', now - idle - 1000)
     redis.call('ZADD', index, now, token)
     redis.call('PEXPIRE', index, idle + 1000)
@@ -60,7 +56,7 @@ constexpr std::string_view kCreate = R"(
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - idle - 1000)
   redis.call('ZADD', KEYS[2], now, token)
   redis.call('PEXPIRE', KEYS[2], idle + 1000)
-  redis.call('HSET', KEYS[1], ':created', now, ':seen', now, 'username', username)
+  redis.call('HSET', KEYS[1], 'createdAt', now, 'seenAt', now, 'username', username)
   redis.call('PEXPIRE', KEYS[1], math.min(idle, absolute))
 )";
 
@@ -76,7 +72,7 @@ constexpr std::string_view kList = R"(
   local live = {}
   local tokens = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
   for i = 1, #tokens, 2 do
-    local created = redis.pcall('HGET', 'session:' .. tokens[i], ':created')
+    local created = redis.pcall('HGET', 'session:' .. tokens[i], 'createdAt')
     if type(created) == 'string' then
       table.insert(live, {tokens[i], created, tokens[i + 1]})
     else
@@ -108,7 +104,7 @@ SessionStore::Access fields_of(const RedisReply& reply) {
   SessionFields fields;
   const auto& list = reply.list();
   for (std::size_t i = 0; i + 1 < list.size(); i += 2) {
-    if (is_field(list[i].string())) {
+    if (is_field_name(list[i].string())) {
       fields.emplace(list[i].string(), list[i + 1].string());
     }
   }

@@ -7,12 +7,16 @@
 
 namespace sessions {
 
+bool is_field_name(std::string_view name) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz";
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  return name.find_first_of(kLetters) == 0 &&
+         name.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
 void require_field_name(std::string_view name) {
-  constexpr std::string_view kAllowed =
-      "_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  if (name.empty() || (name.front() >= '0' && name.front() <= '9') ||
-      name.find_first_not_of(kAllowed) != std::string_view::npos) {
-    throw std::invalid_argument{"the name of a session's field must be an identifier"};
+  if (!is_field_name(name)) {
+    throw std::invalid_argument{"the name of a session's field must be lower_snake_case"};
   }
 }
 

@@ -13,8 +13,12 @@ namespace sessions {
 /// The field that says whose session it is. Every record has it.
 inline constexpr const char* kUsername = "username";
 
-/// Throws std::invalid_argument unless a field may have this name: letters, digits and underscores,
-/// and no digit in front. So a store can keep facts of its own beside the fields under other names.
+/// True if a field may have this name: a lowercase letter, then lowercase letters, digits and
+/// underscores. So a store can keep facts of its own beside the fields, under names such as
+/// `createdAt`.
+bool is_field_name(std::string_view name);
+
+/// Throws std::invalid_argument unless a field may have this name.
 void require_field_name(std::string_view name);
 
 /// The sum as text, or nothing if the text is not a whole number as std::to_string() writes it, or

@@ -39,8 +39,8 @@ struct SessionSummary {
 ///   session. It is not touched.
 /// - A store that fails is not a session that is missing: it throws ServiceUnavailable.
 ///
-/// A field's name is an identifier (else std::invalid_argument), its value is UTF-8. Operations may
-/// be called on any thread and go on on the thread that completes them.
+/// A field's name is lower_snake_case (else std::invalid_argument), its value is UTF-8. Operations
+/// may be called on any thread, and continue on the one that completes them.
 class SessionStore {
  public:
   using Access = std::optional<SessionFields>;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "errors.hpp"
+#include "firestore_session_store.hpp"
 #include "memory_session_store.hpp"
 #include "redis_session_store.hpp"
 
@@ -35,6 +36,9 @@ std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backe
   if (is_redis_url(choice)) {
     return std::make_unique<RedisSessionStore>(backend, RedisUrl::parse(kSessionStore.name, choice),
                                                lifetime);
+  }
+  if (choice == "firestore:") {
+    return std::make_unique<FirestoreSessionStore>(backend, settings, lifetime);
   }
   throw SettingError{kSessionStore.name, "must be memory:, a Redis URL or firestore:"};
 }

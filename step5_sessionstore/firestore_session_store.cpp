@@ -1,0 +1,214 @@
+#include "firestore_session_store.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "session_record.hpp"
+
+namespace sessions {
+namespace {
+
+constexpr const char* kCollection = "sessions";
+constexpr const char* kCreatedAt = "createdAt";
+constexpr const char* kSeenAt = "seenAt";
+constexpr const char* kExpireAt = "expireAt";
+
+constexpr std::int32_t kMaxListed = 10'000;
+constexpr std::int32_t kBatch = 500;  // the most that one commit may write
+
+FirestoreTime now() {
+  return std::chrono::time_point_cast<FirestoreTime::duration>(std::chrono::system_clock::now());
+}
+
+std::string path_of(const SessionToken& token) {
+  return std::string{kCollection} + '/' + std::string{token.text()};
+}
+
+std::optional<SessionToken> token_of(const FirestoreDocument& document) {
+  return SessionToken::parse(std::string_view{document.path}.substr(document.path.find('/') + 1));
+}
+
+FirestoreQuery sessions_of(const std::string& username, std::int32_t limit) {
+  FirestoreQuery query;
+  query.collection = kCollection;
+  query.field = kUsername;
+  query.value = firestore_value(username);
+  query.limit = limit;
+  return query;
+}
+
+/// A document as a session.
+struct Record {
+  SessionFields fields;
+  FirestoreTime created;
+  FirestoreTime seen;
+  FirestoreTime expires;
+};
+
+/// Nothing if the document makes no sense as a session.
+std::optional<Record> record_of(const FirestoreDocument& document) {
+  const auto created = document.fields.timestamp(kCreatedAt);
+  const auto seen = document.fields.timestamp(kSeenAt);
+  const auto expires = document.fields.timestamp(kExpireAt);
+  if (!created || !seen || !expires || !document.fields.string(kUsername)) {
+    return std::nullopt;
+  }
+  Record record{{}, *created, *seen, *expires};
+  for (const auto& name : document.fields.names()) {
+    if (!is_field_name(name)) {
+      continue;
+    }
+    if (const auto text = document.fields.string(name)) {
+      record.fields.emplace(name, *text);
+    } else if (const auto number = document.fields.integer(name)) {
+      record.fields.emplace(name, std::to_string(*number));
+    } else {
+      return std::nullopt;
+    }
+  }
+  return record;
+}
+
+}  // namespace
+
+asio::awaitable<SessionToken> FirestoreSessionStore::create(std::string username) {
+  const auto token = SessionToken::random();
+  const auto created = now();
+  FirestoreFields fields;
+  fields.set(kUsername, username)
+      .set(kCreatedAt, created)
+      .set(kSeenAt, created)
+      .set(kExpireAt, created + std::min(lifetime_.idle, lifetime_.absolute));
+  std::vector<FirestoreWrite> writes{FirestoreWrite::create(path_of(token), fields)};
+  co_await firestore_.commit(std::move(writes));
+  co_return token;
+}
+
+asio::awaitable<SessionStore::Access> FirestoreSessionStore::read(SessionToken token) {
+  return access(token,
+                [](SessionFields& /*fields*/, FirestoreFields& /*changed*/) { return true; });
+}
+
+asio::awaitable<SessionStore::Access> FirestoreSessionStore::set(SessionToken token,
+                                                                 std::string field,
+                                                                 std::string value) {
+  require_field_name(field);
+  return access(token, [field = std::move(field), value = std::move(value)](
+                           SessionFields& fields, FirestoreFields& changed) {
+    fields[field] = value;
+    changed.set(field, value);
+    return true;
+  });
+}
+
+asio::awaitable<SessionStore::Access> FirestoreSessionStore::increment(SessionToken token,
+                                                                       std::string field,
+                                                                       std::int64_t by) {
+  require_field_name(field);
+  return access(token, [token, field = std::move(field), by](SessionFields& fields,
+                                                             FirestoreFields& changed) {
+    const auto found = fields.find(field);
+    const auto result = sum(found == fields.end() ? "0" : found->second, by);
+    if (!result) {
+      log_corrupt_record(token, field + " cannot be incremented");
+      return false;
+    }
+    fields[field] = *result;
+    changed.set(field, std::int64_t{std::stoll(*result)});
+    return true;
+  });
+}
+
+asio::awaitable<void> FirestoreSessionStore::destroy(SessionToken token) {
+  std::vector<FirestoreWrite> writes{FirestoreWrite::remove(path_of(token))};
+  co_await firestore_.commit(std::move(writes));
+}
+
+asio::awaitable<std::vector<SessionSummary>> FirestoreSessionStore::list(std::string username) {
+  const auto documents = co_await firestore_.run_query(sessions_of(username, kMaxListed));
+  std::vector<SessionSummary> summaries;
+  for (const auto& document : documents) {
+    const auto token = token_of(document);
+    const auto record = record_of(document);
+    if (token && record && record->expires > now()) {
+      summaries.push_back({*token, record->created, record->seen});
+    }
+  }
+  co_return summaries;
+}
+
+asio::awaitable<void> FirestoreSessionStore::destroy_all(std::string username) {
+  std::vector<FirestoreDocument> documents;
+  do {
+    documents = co_await firestore_.run_query(sessions_of(username, kBatch));
+    std::vector<FirestoreWrite> writes;
+    for (const auto& document : documents) {
+      writes.push_back(FirestoreWrite::remove(document.path));
+    }
+    if (!writes.empty()) {
+      co_await firestore_.commit(std::move(writes));
+    }
+  } while (documents.size() == kBatch);
+}
+
+asio::awaitable<void> FirestoreSessionStore::purge() {
+  std::vector<FirestoreDocument> documents;
+  do {
+    FirestoreQuery query;
+    query.collection = kCollection;
+    query.field = kExpireAt;
+    query.comparison = FirestoreQuery::Comparison::kLessOrEqual;
+    query.value = firestore_value(now());
+    query.limit = kBatch;
+    documents = co_await firestore_.run_query(std::move(query));
+    for (const auto& document : documents) {
+      // Another server, whose clock is behind, may have renewed the session after the query.
+      std::vector<FirestoreWrite> writes{
+          FirestoreWrite::remove(document.path).if_unchanged(document)};
+      try {
+        co_await firestore_.commit(std::move(writes));
+      } catch (const FirestoreError& error) {
+        if (error.status() != "FAILED_PRECONDITION" && error.status() != "NOT_FOUND") {
+          throw;
+        }
+      }
+    }
+  } while (documents.size() == kBatch);
+}
+
+asio::awaitable<void> FirestoreSessionStore::ping() {
+  co_await firestore_.get(std::string{kCollection} + "/check");
+}
+
+/// Renews the session and applies the change, which may refuse by returning false. It gets the
+/// fields and what is to be written, and may be called several times.
+template <typename Change>
+asio::awaitable<SessionStore::Access> FirestoreSessionStore::access(SessionToken token,
+                                                                    Change change) {
+  const auto path = path_of(token);
+  co_return co_await firestore_.run_transaction(
+      path, [&](FirestoreTransaction& transaction) -> asio::awaitable<Access> {
+        const auto document = co_await transaction.get(path);
+        if (!document) {
+          co_return std::nullopt;
+        }
+        auto record = record_of(*document);
+        if (!record) {
+          log_corrupt_record(token, "a field is missing or has the wrong type");
+          co_return std::nullopt;
+        }
+        const auto seen = now();
+        const auto ends = record->created + lifetime_.absolute;
+        FirestoreFields changed;
+        if (seen >= record->expires || seen >= ends || !change(record->fields, changed)) {
+          co_return std::nullopt;
+        }
+        changed.set(kSeenAt, seen)
+            .set(kExpireAt, std::min<FirestoreTime>(seen + lifetime_.idle, ends));
+        transaction.write(FirestoreWrite::update(path, std::move(changed)));
+        co_return std::move(record->fields);
+      });
+}
+
+}  // namespace sessions
