@@ -59,11 +59,12 @@ bool is_signature_of(std::string_view signature, std::string_view signed_part,
          CRYPTO_memcmp(signature.data(), expected.data(), expected.size()) == 0;
 }
 
+/// True if the token has three parts and the last one is the signature of the others.
 bool is_signed_with_any(std::string_view token, const std::vector<std::string>& keys) {
-  const auto last_dot = token.rfind('.');
-  if (token.size() > kMaxTokenBytes || last_dot == std::string_view::npos) {
+  if (token.size() > kMaxTokenBytes || std::ranges::count(token, '.') != 2) {
     return false;
   }
+  const auto last_dot = token.rfind('.');
   const auto signature = token.substr(last_dot + 1);
   const auto signed_part = token.substr(0, last_dot);
   return std::ranges::any_of(
@@ -90,14 +91,14 @@ std::optional<std::string> SignedCookie::read(const Request& request) const {
     return std::nullopt;
   }
   try {
-    using namespace jwt::params;
-    const auto decoded = jwt::decode(*token, algorithms({"HS256"}), verify(false));
-    const auto header = decoded.header().create_json_obj();
-    const auto claims = decoded.payload().create_json_obj();
+    const auto parts = jwt::jwt_object::three_parts(*token);
+    const jwt::jwt_header header{parts[0]};
+    const jwt::jwt_payload payload{parts[1]};
+    const auto& claims = payload.create_json_obj();
     const auto now = seconds_since_epoch();
     const auto issued = claims.at("iat").get_ref<const nlohmann::json::number_unsigned_t&>();
     const auto expires = claims.at("exp").get_ref<const nlohmann::json::number_unsigned_t&>();
-    if (header.at("alg") != "HS256" || claims.at("aud") != audience_ ||
+    if (header.create_json_obj().at("alg") != "HS256" || claims.at("aud") != audience_ ||
         std::cmp_greater(issued, now + kClockSkew.count()) || std::cmp_less_equal(expires, now)) {
       return std::nullopt;
     }
