@@ -17,7 +17,6 @@
 namespace sessions {
 namespace {
 
-using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
@@ -91,22 +90,16 @@ asio::awaitable<std::optional<FirestoreDocument>> FirestoreTransaction::get(std:
   if (!writes_.empty()) {
     throw std::logic_error{"a transaction's reads come before its writes"};
   }
-  json options;
-  if (!id_.empty()) {
-    options["transaction"] = id_;
-  } else {
-    // Spelled out, because the default is a transaction that only reads.
-    auto& read_write = options["newTransaction"]["readWrite"] = json::object();
-    if (!retried_id_.empty()) {
-      read_write["retryTransaction"] = retried_id_;
-    }
-  }
-  auto result = co_await connection_->read(path, std::move(options), deadline_);
+  std::optional<FirestoreDocument> document;
   if (id_.empty()) {
-    id_ = std::move(result.transaction);
+    auto begun = co_await connection_->begin_and_read(path, retried_id_, deadline_);
+    id_ = std::move(begun.transaction);
+    document = std::move(begun.document);
+  } else {
+    document = co_await connection_->read(path, id_, deadline_);
   }
-  read_[std::move(path)] = result.document;
-  co_return std::move(result.document);
+  read_[std::move(path)] = document;
+  co_return document;
 }
 
 asio::awaitable<void> FirestoreTransaction::commit() {
@@ -182,12 +175,14 @@ asio::awaitable<void> FirestoreClient::run(std::string key, TransactionFunction 
     } catch (const std::exception&) {
       failure = std::current_exception();
     }
+    // Also after ABORTED, which need not come from Firestore itself: a lock that is left behind
+    // would hold up the next attempt. The next one names this one all the same.
+    co_await transaction.roll_back();
     bool again = aborted && attempt < kMaxAttempts;
     if (again) {
       again = co_await backoff.wait(deadline);
     }
     if (!again) {
-      co_await transaction.roll_back();
       std::rethrow_exception(for_callers(failure));
     }
     transaction.start_again();
@@ -197,9 +192,7 @@ asio::awaitable<void> FirestoreClient::run(std::string key, TransactionFunction 
 asio::awaitable<std::optional<FirestoreDocument>> FirestoreClient::get(std::string path) {
   const auto connection = connection_;
   co_await asio::dispatch(backend_.context(), asio::use_awaitable);
-  auto result =
-      co_await for_callers(connection->read(std::move(path), json::object(), call_deadline()));
-  co_return std::move(result.document);
+  co_return co_await for_callers(connection->read(std::move(path), {}, call_deadline()));
 }
 
 asio::awaitable<void> FirestoreClient::commit(std::vector<FirestoreWrite> writes) {

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <random>
@@ -18,6 +21,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kLongestBackoff{800};
+constexpr milliseconds kRollbackTime{500};
+constexpr std::chrono::seconds kPatienceWithBeginning{30};
 
 FirestoreError to_error(const HttpTransportError& error) {
   switch (error.kind()) {
@@ -91,11 +96,73 @@ FirestoreConnection::FirestoreConnection(asio::io_context& backend,
       address_{fmt::format("{}/v1/{}", database.address, documents_)},
       transactions_{backend} {}
 
-asio::awaitable<FirestoreConnection::ReadResult> FirestoreConnection::read(std::string path,
-                                                                           json options,
-                                                                           Deadline deadline) {
-  options["documents"] = json::array({fmt::format("{}/{}", documents_, path)});
-  const auto answer = co_await call_persistently("batchGet", std::move(options), deadline);
+/// A transaction that is being begun, and who waits for that.
+struct FirestoreConnection::Beginning {
+  Beginning(asio::io_context& backend, Deadline deadline) : timer{backend, deadline} {}
+
+  asio::steady_timer timer;  ///< cancelled when the answer is there
+  std::optional<ReadResult> result;
+  std::optional<FirestoreError> failure;
+  bool is_abandoned = false;
+};
+
+asio::awaitable<std::optional<FirestoreDocument>> FirestoreConnection::read(std::string path,
+                                                                            std::string transaction,
+                                                                            Deadline deadline) {
+  auto request = read_request(path);
+  if (!transaction.empty()) {
+    request["transaction"] = std::move(transaction);
+  }
+  const auto answer =
+      co_await call_persistently("batchGet", std::move(request), deadline, deadline);
+  co_return to_read_result(answer).document;
+}
+
+asio::awaitable<FirestoreConnection::ReadResult> FirestoreConnection::begin_and_read(
+    std::string path, std::string retried, Deadline deadline) {
+  auto request = read_request(path);
+  // Spelled out, because the default is a transaction that only reads.
+  auto& read_write = request["newTransaction"]["readWrite"] = json::object();
+  if (!retried.empty()) {
+    read_write["retryTransaction"] = std::move(retried);
+  }
+  const auto beginning = std::make_shared<Beginning>(backend_, deadline);
+  asio::co_spawn(backend_, finish(beginning, std::move(request), deadline), asio::detached);
+  std::error_code ignored;
+  co_await beginning->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (beginning->result) {
+    co_return std::move(*beginning->result);
+  }
+  if (beginning->failure) {
+    throw *beginning->failure;
+  }
+  beginning->is_abandoned = true;
+  throw FirestoreError{"DEADLINE_EXCEEDED", "no answer in time"};
+}
+
+asio::awaitable<void> FirestoreConnection::finish(std::shared_ptr<Beginning> beginning,
+                                                  json request, Deadline deadline) {
+  const auto self = shared_from_this();
+  try {
+    const auto answer = co_await call_persistently("batchGet", std::move(request), deadline,
+                                                   deadline + kPatienceWithBeginning);
+    beginning->result = to_read_result(answer);
+    if (beginning->is_abandoned) {
+      co_await roll_back(beginning->result->transaction, steady_clock::now() + kRollbackTime);
+    }
+  } catch (const FirestoreError& error) {
+    beginning->failure = error;
+  } catch (const std::exception& error) {
+    beginning->failure = FirestoreError{"UNKNOWN", error.what()};
+  }
+  beginning->timer.cancel();
+}
+
+json FirestoreConnection::read_request(const std::string& path) const {
+  return {{"documents", json::array({fmt::format("{}/{}", documents_, path)})}};
+}
+
+FirestoreConnection::ReadResult FirestoreConnection::to_read_result(const json& answer) const {
   // The transaction's id may come with the document or alone, before it.
   ReadResult result;
   bool complete = false;
@@ -109,7 +176,7 @@ asio::awaitable<FirestoreConnection::ReadResult> FirestoreConnection::read(std::
   if (!complete) {
     throw FirestoreError{"INTERNAL", "the answer neither has the document nor says it is missing"};
   }
-  co_return result;
+  return result;
 }
 
 asio::awaitable<void> FirestoreConnection::commit(std::string transaction,
@@ -163,15 +230,15 @@ asio::awaitable<bool> FirestoreConnection::was_applied(std::vector<FirestoreWrit
                                                        FirestoreSnapshot read_before,
                                                        Deadline deadline) {
   for (const auto& write : writes) {
-    const auto now = co_await read(write.path(), json::object(), deadline);
-    if (write.is_visible_in(now.document)) {
+    const auto now = co_await read(write.path(), {}, deadline);
+    if (write.is_visible_in(now)) {
       continue;
     }
     const auto before = read_before.find(write.path());
     const auto update_time = [](const std::optional<FirestoreDocument>& document) {
       return document ? document->update_time : std::string{};
     };
-    if (before == read_before.end() || update_time(before->second) == update_time(now.document)) {
+    if (before == read_before.end() || update_time(before->second) == update_time(now)) {
       co_return false;
     }
     throw ServiceUnavailable{"it is unknown whether a write was applied, and others wrote since"};
@@ -186,7 +253,7 @@ asio::awaitable<void> FirestoreConnection::roll_back(std::string transaction, De
 
 asio::awaitable<std::vector<FirestoreDocument>> FirestoreConnection::run_query(FirestoreQuery query,
                                                                                Deadline deadline) {
-  const auto answer = co_await call_persistently("runQuery", query.to_json(), deadline);
+  const auto answer = co_await call_persistently("runQuery", query.to_json(), deadline, deadline);
   std::vector<FirestoreDocument> documents;
   for (const auto& element : answer) {
     if (const auto found = element.find("document"); found != element.end()) {
@@ -197,12 +264,12 @@ asio::awaitable<std::vector<FirestoreDocument>> FirestoreConnection::run_query(F
 }
 
 asio::awaitable<json> FirestoreConnection::call_persistently(std::string method, json request,
-                                                             Deadline deadline) {
+                                                             Deadline deadline, Deadline patience) {
   auto backoff = this->backoff();
   for (;;) {
     std::optional<FirestoreError> failure;
     try {
-      co_return co_await call(method, request, deadline);
+      co_return co_await call(method, request, patience);
     } catch (const FirestoreError& error) {
       failure = error;
     }
@@ -217,8 +284,8 @@ asio::awaitable<json> FirestoreConnection::call_persistently(std::string method,
 }
 
 asio::awaitable<json> FirestoreConnection::call(std::string method, json request,
-                                                Deadline deadline) {
-  const auto response = co_await post(std::move(method), request.dump(), deadline);
+                                                Deadline patience) {
+  const auto response = co_await post(std::move(method), request.dump(), patience);
   const auto answer = json::parse(response.body, nullptr, /*allow_exceptions=*/false);
   if (response.status != 200) {
     throw to_error(response.status, answer);

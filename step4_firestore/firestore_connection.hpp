@@ -39,19 +39,24 @@ class Backoff {
 
 /// Lives on the backend: everything happens on its thread. All calls throw FirestoreError; no
 /// answer at all is UNAVAILABLE or DEADLINE_EXCEEDED, as in Google's own clients.
-class FirestoreConnection {
+class FirestoreConnection : public std::enable_shared_from_this<FirestoreConnection> {
  public:
   FirestoreConnection(asio::io_context& backend, std::shared_ptr<HttpTransport> http,
                       FirestoreDatabase database);
 
   struct ReadResult {
-    std::string transaction;  ///< empty unless one was begun
+    std::string transaction;
     std::optional<FirestoreDocument> document;
   };
 
-  /// `options` says in which transaction to read: {"newTransaction": ...}, {"transaction": ...}, or
-  /// an empty object.
-  asio::awaitable<ReadResult> read(std::string path, nlohmann::json options, Deadline deadline);
+  /// `transaction` may be empty.
+  asio::awaitable<std::optional<FirestoreDocument>> read(std::string path, std::string transaction,
+                                                         Deadline deadline);
+  /// Begins a transaction with its first read. `retried` is the transaction that this one tries
+  /// again, or empty. If the answer comes after the deadline, the transaction is rolled back then:
+  /// otherwise its lock would keep everybody from the document until Firestore lets go of it.
+  asio::awaitable<ReadResult> begin_and_read(std::string path, std::string retried,
+                                             Deadline deadline);
   /// `transaction` may be empty. `read_before` is what the transaction has read. Throws ABORTED
   /// only if nothing was applied, ServiceUnavailable if that is unknown.
   asio::awaitable<void> commit(std::string transaction, std::vector<FirestoreWrite> writes,
@@ -65,10 +70,18 @@ class FirestoreConnection {
   void stop() { http_->stop(); }
 
  private:
+  struct Beginning;
+
+  asio::awaitable<void> finish(std::shared_ptr<Beginning> beginning, nlohmann::json request,
+                               Deadline deadline);
+  nlohmann::json read_request(const std::string& path) const;
+  ReadResult to_read_result(const nlohmann::json& answer) const;
+  /// One call. An answer is waited for until `patience`.
   asio::awaitable<nlohmann::json> call(std::string method, nlohmann::json request,
-                                       Deadline deadline);
+                                       Deadline patience);
+  /// The same, again and again until the deadline while it fails for reasons of the moment.
   asio::awaitable<nlohmann::json> call_persistently(std::string method, nlohmann::json request,
-                                                    Deadline deadline);
+                                                    Deadline deadline, Deadline patience);
   asio::awaitable<HttpTransportResponse> post(std::string method, std::string body,
                                               Deadline deadline);
   asio::awaitable<bool> was_applied(std::vector<FirestoreWrite> writes,
