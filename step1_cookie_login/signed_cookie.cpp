@@ -85,6 +85,7 @@ SignedCookie::SignedCookie(const Settings& settings, std::string_view name, std:
       audience_{"cpp-sessions/" + claim_},
       keys_{signing_keys(settings)} {}
 
+//! [read]
 std::optional<std::string> SignedCookie::read(const Request& request) const {
   const auto token = cookie_.read(request);
   if (!token || !is_signed_with_any(*token, keys_)) {
@@ -107,7 +108,9 @@ std::optional<std::string> SignedCookie::read(const Request& request) const {
     return std::nullopt;  // signed with our key, but not one of our tokens
   }
 }
+//! [read]
 
+//! [write]
 void SignedCookie::write(Reply& reply, const std::string& value) const {
   using namespace jwt::params;
   const auto now = seconds_since_epoch();
@@ -118,6 +121,7 @@ void SignedCookie::write(Reply& reply, const std::string& value) const {
       .add_claim(claim_, value);
   cookie_.write(reply, token.signature());
 }
+//! [write]
 
 void SignedCookie::remove(Reply& reply) const { cookie_.remove(reply); }
 

@@ -10,6 +10,7 @@
 
 namespace sessions {
 
+//! [backend]
 /// One thread that runs an asio::io_context. The clients of Redis and Firestore do all their work
 /// on it, so they need no locks, and handlers continue on it after a co_await. What runs here must
 /// not block: every visitor would wait.
@@ -38,5 +39,6 @@ class Backend {
   asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
   std::thread thread_;
 };
+//! [backend]
 
 }  // namespace sessions

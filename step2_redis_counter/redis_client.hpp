@@ -74,12 +74,14 @@ class RedisClient {
     return send(std::move(texts));
   }
 
+  //! [hincrby]
   /// Adds `increment` to a field of a hash, from 0 if there is none, and returns the new value
   /// (https://redis.io/commands/hincrby).
   asio::awaitable<std::int64_t> hincrby(std::string_view key, std::string_view field,
                                         std::int64_t increment) {
     return send_for_integer({"HINCRBY", argument(key), argument(field), argument(increment)});
   }
+  //! [hincrby]
 
   /// Throws as command() does.
   asio::awaitable<void> ping();

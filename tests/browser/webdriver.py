@@ -1,0 +1,125 @@
+"""A browser that a test drives: Chromium over the W3C WebDriver protocol (https://www.w3.org/TR/webdriver2/)."""
+
+import base64
+import contextlib
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key that the protocol gives to elements
+_FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+]
+
+
+def missing_programs():
+    """The programs that a browser needs and that are not there."""
+    return [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+
+
+class WebDriverError(Exception):
+    """The browser refused a command."""
+
+
+class Driver:
+    """chromedriver on a free port. Each browser() is one visitor with cookies of their own."""
+
+    def __init__(self):
+        self._process = subprocess.Popen(
+            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in self._process.stdout:
+            if match := re.search(r"started successfully on port (\d+)", line):
+                self.url = f"http://127.0.0.1:{match[1]}"
+                return
+        raise WebDriverError("chromedriver did not start")
+
+    def browser(self, width=800, height=600):
+        return Browser(self.url, width, height)
+
+    def close(self):
+        self._process.terminate()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+class Browser:
+    """One Chromium with a profile of its own."""
+
+    def __init__(self, driver_url, width, height):
+        self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
+        options = {"binary": shutil.which("chromium"),
+                   "args": [*_FLAGS, f"--window-size={width},{height}", f"--user-data-dir={self._profile.name}"]}
+        capabilities = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        self._url = driver_url + "/session"
+        session = self._send("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
+        self._url += "/" + session["sessionId"]
+
+    def open(self, url):
+        self._send("POST", "/url", {"url": url})
+
+    def address(self):
+        return self._send("GET", "/url")
+
+    def text(self):
+        """What the visitor reads."""
+        return self._send("GET", f"/element/{self._find('body')}/text")
+
+    def type(self, selector, text):
+        self._send("POST", f"/element/{self._find(selector)}/value", {"text": text})
+
+    def click(self, selector):
+        self._send("POST", f"/element/{self._find(selector)}/click", {})
+
+    def click_link(self, text):
+        self._send("POST", f"/element/{self._find(text, 'link text')}/click", {})
+
+    def cookies(self):
+        """The cookies of the page's address, by name."""
+        return {cookie["name"]: cookie for cookie in self._send("GET", "/cookie")}
+
+    def run(self, script, *arguments):
+        """The result of a script that the page runs; a promise is awaited."""
+        return self._send("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def console(self):
+        """What the browser has written to its console since the last call, except about a missing icon."""
+        entries = self._send("POST", "/se/log", {"type": "browser"})
+        return [entry["message"] for entry in entries if "/favicon.ico" not in entry["message"]]
+
+    def screenshot(self, path):
+        pathlib.Path(path).write_bytes(base64.b64decode(self._send("GET", "/screenshot")))
+
+    def close(self):
+        self._send("DELETE", "")
+        self._profile.cleanup()
+
+    def _find(self, value, using="css selector"):
+        return self._send("POST", "/element", {"using": using, "value": value})[_ELEMENT]
+
+    def _send(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self._url + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.load(response)["value"]
+        except urllib.error.HTTPError as error:
+            raise WebDriverError(json.load(error)["value"]["message"]) from None
+
+
+def wait_until(condition, what, seconds=20):
+    """Asks again and again until the condition holds. An element that goes while it is read does not matter."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(WebDriverError):
+            if condition():
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {what}")
