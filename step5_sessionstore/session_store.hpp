@@ -29,6 +29,7 @@ struct SessionSummary {
   std::chrono::system_clock::time_point last_seen;
 };
 
+//! [session store]
 /// Sessions by token. Every implementation keeps these rules:
 ///
 /// - Reading, setting and incrementing renew the idle timeout, in the same atomic step.
@@ -70,5 +71,6 @@ class SessionStore {
   /// Tests the connection.
   virtual asio::awaitable<void> ping() = 0;
 };
+//! [session store]
 
 }  // namespace sessions

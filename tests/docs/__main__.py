@@ -32,10 +32,11 @@ def check_console(write):
     for name in DOCUMENTS:
         lines = read_lines(ROOT / name)
         contents, differences = console.run_blocks(lines, name)
-        if write:
-            write_lines(ROOT / name, replace_blocks(lines, blocks_of(lines, name), contents))
-        else:
+        if not write:
             problems += differences
+        elif differences:
+            # All of them, so that the tokens that one block shows are those of the block before.
+            write_lines(ROOT / name, replace_blocks(lines, blocks_of(lines, name), contents))
     return problems
 
 

@@ -29,6 +29,8 @@ PATTERNS = {
     "timestamp": r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
     "time": r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?",
     "seconds since 1970": r"\b[12]\d{9}\b",
+    "milliseconds since 1970": r"\b[12]\d{12}\b",
+    "random token": r"\b[0-9a-f]{32}\b",
     "greeting": r"Hello World|Hallo Welt|Ciao Mondo|Salut le Monde|Hola Mundo",
 }
 
@@ -199,25 +201,26 @@ class Reader:
 def run_blocks(lines, name):
     """Runs all console blocks of a document.
 
-    Returns the new contents of each block, None where nothing has changed, and the differences as sentences.
+    Returns the contents of each block as this run has them, None for other blocks, and as sentences where they differ
+    from the text in more than patterns allow.
     """
     contents = []
     differences = []
     with contextlib.closing(Reader()) as reader:
         for block in blocks_of(lines, name):
-            content = None
-            if block.language == "console":
-                where = f"{name}:{block.first + 1}"
-                commands = commands_of(lines[block.first:block.last], where)
-                patterns = patterns_of(block, where)
-                for command in commands:
-                    output = reader.run(command.text)
-                    expected, actual = canonical(command.output, patterns), canonical(output, patterns)
-                    if expected != actual:
-                        differences.append("\n".join(
-                            [f"{where}: $ {command.text}", *(f"  text: {line}" for line in expected),
-                             *(f"  real: {line}" for line in actual)]))
-                        command.output = output
-                        content = lines_of(commands)
-            contents.append(content)
+            if block.language != "console":
+                contents.append(None)
+                continue
+            where = f"{name}:{block.first + 1}"
+            commands = commands_of(lines[block.first:block.last], where)
+            patterns = patterns_of(block, where)
+            for command in commands:
+                output = reader.run(command.text)
+                expected, actual = canonical(command.output, patterns), canonical(output, patterns)
+                if expected != actual:
+                    differences.append("\n".join(
+                        [f"{where}: $ {command.text}", *(f"  text: {line}" for line in expected),
+                         *(f"  real: {line}" for line in actual)]))
+                command.output = output
+            contents.append(lines_of(commands))
     return contents, differences

@@ -171,7 +171,7 @@ class Console(unittest.TestCase):
     def test_a_wrong_output_is_reported_and_replaced(self):
         lines = ["```console", "$ name=alice; echo old", "new", "```", "```console", "$ echo $name", "alice", "```"]
         contents, differences = console.run_blocks(lines, "t.md")
-        self.assertEqual(contents, [["$ name=alice; echo old", "old"], None])
+        self.assertEqual(contents, [["$ name=alice; echo old", "old"], ["$ echo $name", "alice"]])
         self.assertEqual(differences, ["t.md:2: $ name=alice; echo old\n  text: new\n  real: old"])
 
 
