@@ -3,14 +3,12 @@
 import contextlib
 import functools
 import http.server
-import pathlib
 import threading
 
 from tests.browser import webdriver
 from tests.docs.document import ROOT, blocks_of
 
-# `./tutorial setup` puts it there: npm install --prefix build/mermaid mermaid
-MERMAID = ROOT / "build" / "mermaid" / "node_modules" / "mermaid" / "dist"
+MERMAID = "build/mermaid/*/package/dist"  # `./tutorial setup` puts it there
 
 _LOAD = """
   return new Promise((resolve, reject) => {
@@ -38,9 +36,9 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def _mermaid_page():
-    """The address of a page that has loaded Mermaid."""
-    handler = functools.partial(_QuietHandler, directory=MERMAID)
+def _served(folder):
+    """The address at which a browser finds the files of a folder."""
+    handler = functools.partial(_QuietHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -53,12 +51,13 @@ def problems(lines, name):
     if not diagrams:
         return []
     missing = webdriver.missing_programs()
-    if not pathlib.Path(MERMAID).is_dir():
+    folders = sorted(ROOT.glob(MERMAID))
+    if not folders:
         missing.append("the npm package mermaid")
     if missing:
         raise Unavailable("; ".join(missing) + " missing, ./tutorial setup installs it")
     found = []
-    with _mermaid_page() as url, contextlib.closing(webdriver.Driver()) as driver, \
+    with _served(folders[-1]) as url, contextlib.closing(webdriver.Driver()) as driver, \
             contextlib.closing(driver.browser()) as browser:
         browser.open(url)
         browser.run(_LOAD)
