@@ -1,12 +1,9 @@
 """Each step as a visitor sees it: in Chromium, against `./tutorial run N`."""
 
 import contextlib
-import functools
 import http.server
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import threading
 import unittest
@@ -26,6 +23,26 @@ def setUpModule():
         if os.environ.get("CI"):
             raise AssertionError(message)
         raise unittest.SkipTest(message)
+
+
+@contextlib.contextmanager
+def site(html):
+    """Another site, with one page. To a browser, localhost and 127.0.0.1 are two sites."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
 
 
 class BrowserTest(unittest.TestCase):
@@ -129,6 +146,95 @@ class Step3Browser(BrowserTest):
         wait_until(lambda: self.redis("EXISTS", "user:alice").strip() == "0", "the counter expires")
         self.assertEqual(self.visits(browser), 1)
         self.log_out(browser)
+
+
+class Step4Browser(BrowserTest):
+    command = "./tutorial run 4"
+
+    def greeting(self, browser):
+        browser.open(self.step.url)
+        match = re.fullmatch(r'(\d+) views for "(Hello World|Hallo Welt|Ciao Mondo|Salut le Monde|Hola Mundo)"', browser.text())
+        self.assertIsNotNone(match, browser.text())
+        return int(match[1]), match[2]
+
+    def test_greets_each_browser_as_before_and_counts(self):
+        first, second = self.visitor(), self.visitor()
+        views, greeting = self.greeting(first)
+        self.assertEqual(views, 1)
+        for count in range(2, 6):
+            self.assertEqual(self.greeting(first), (count, greeting))
+        self.assertEqual(self.greeting(second)[0], 1)
+        self.assertNotEqual(first.cookies()["session_id"]["value"], second.cookies()["session_id"]["value"])
+
+
+class Step5Tests:
+    """What a visitor of step 5 sees, whatever the store."""
+
+    def test_counts_each_browser_on_its_own_until_the_logout(self):
+        first, second = self.visitor(), self.visitor()
+        self.log_in(first, "alice")
+        self.assertEqual(self.visits(first), 2)
+        self.log_in(second, "alice")
+        self.assertEqual(self.shown_visits(second), 1)
+        self.log_out(first)
+        self.assertEqual(self.visits(second), 2)
+        self.log_in(first, "alice")
+        self.assertEqual(self.shown_visits(first), 1)
+
+    def test_lists_the_sessions_and_ends_them_all(self):
+        laptop, phone = self.visitor(width=760, height=400), self.visitor()
+        self.log_in(laptop, "alice")
+        self.log_in(phone, "alice")
+        laptop.click_link("Your sessions")
+        self.wait_for(laptop, "Sessions of alice")
+        self.assertEqual(laptop.text().count("last seen"), 2)
+        self.assertEqual(laptop.text().count("(this one)"), 1)
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        laptop.screenshot(SCREENSHOTS / "step5.png")
+        laptop.click("input[type=submit]")
+        self.wait_for(laptop, "You are not logged in")
+        phone.open(self.step.url)
+        self.assertIn("You are not logged in", phone.text())
+
+    def test_refuses_what_another_site_sends(self):
+        browser = self.visitor()
+        self.log_in(browser, "alice")
+        with site(f'<form method="post" action="{self.step.url}/logout-everywhere"><input type="submit"></form>'
+                  f'<a href="{self.step.url}/logout">Win a prize</a>') as other_site:
+            for trick in (lambda: browser.click("input[type=submit]"), lambda: browser.click_link("Win a prize")):
+                browser.open(other_site)
+                trick()
+                self.wait_for(browser, "The request was refused because another site sent it.")
+        self.assertEqual(len(browser.console()), 2)  # one line about each 403
+        self.assertEqual(self.visits(browser), 2)
+
+
+class Step5Browser(Step5Tests, BrowserTest):
+    command = "./tutorial run 5"
+    environment = {"SESSION_TTL": "600"}
+
+
+class Step5InstancesBrowser(Step5Tests, BrowserTest):
+    command = "./tutorial run 5 --instances 3 --store redis"
+    environment = {"SESSION_TTL": "600"}
+
+
+class Step5ExpiryBrowser(BrowserTest):
+    command = "./tutorial run 5"
+    environment = {"SESSION_TTL": "2"}
+
+    def test_ends_an_idle_session_which_disappears_from_the_list(self):
+        idle, active = self.visitor(), self.visitor()
+        self.log_in(idle, "alice")
+        self.log_in(active, "alice")
+
+        def only_one_is_left():
+            active.open(self.step.url + "/sessions")
+            return active.text().count("last seen") == 1
+
+        wait_until(only_one_is_left, "the idle session disappears from the list")
+        idle.open(self.step.url)
+        self.assertIn("You are not logged in", idle.text())
 
 
 if __name__ == "__main__":
