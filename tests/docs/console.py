@@ -94,7 +94,7 @@ def canonical(lines, patterns):
     """The lines with everything that a pattern covers replaced by the pattern's name."""
     text = "\n".join(line.rstrip() for line in lines)
     for name, expression in patterns.items():
-        text = re.sub(expression, f"<{name}>", text)
+        text = re.sub(expression, f"<{name}>", text, flags=re.MULTILINE)
     return text.splitlines()
 
 

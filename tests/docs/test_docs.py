@@ -156,10 +156,10 @@ class Console(unittest.TestCase):
             self.assertEqual(self.canonical(text), [text])
 
     def test_a_block_declares_a_pattern_of_its_own(self):
-        block = blocks_of(["<!-- pattern: seconds = (8|9|10) -->", "```console", "```"], "t.md")[0]
+        block = blocks_of(["<!-- pattern: seconds = ^(8|9|10)$ -->", "```console", "```"], "t.md")[0]
         patterns = console.patterns_of(block, "t.md")
-        self.assertEqual(self.canonical("(integer) 9", patterns=patterns), ["(integer) <seconds>"])
-        self.assertEqual(self.canonical("(integer) 7", patterns=patterns), ["(integer) 7"])
+        self.assertEqual(self.canonical("9", "10", patterns=patterns), ["<seconds>", "<seconds>"])
+        self.assertEqual(self.canonical("7", patterns=patterns), ["7"])
 
     def test_ports_are_translated_both_ways(self):
         ports = console.Ports()
