@@ -38,7 +38,7 @@ std::optional<std::string> Cookie::read(const Request& request) const {
 }
 
 void Cookie::write(Reply& reply, std::string_view value) const {
-  if (!std::all_of(value.begin(), value.end(), is_cookie_octet)) {
+  if (!std::ranges::all_of(value, is_cookie_octet)) {
     throw std::invalid_argument{"a cookie's value must consist of cookie-octets"};
   }
   reply.add_header("Set-Cookie", fmt::format("{}={}{}", name_, value, attributes_));

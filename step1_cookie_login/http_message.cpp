@@ -19,8 +19,7 @@ std::string_view without_spaces_around(std::string_view text) {
 }
 
 bool has_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
+  return std::ranges::any_of(text, [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
 }
 
 }  // namespace

@@ -331,7 +331,8 @@ int serve(const Settings& settings, const Routes& routes) {
   std::cout << fmt::format("{} listening on http://{}:{}", settings.step_name(),
                            host_of_url(settings.host()),
                            static_cast<std::uint16_t>(endpoint->getPort()))
-            << std::endl;
+            << '\n'
+            << std::flush;
 
   wait_for_stop_signal();
   state->stopping = true;

@@ -19,7 +19,7 @@ constexpr std::string_view kFormType = "application/x-www-form-urlencoded";
 
 std::string decoded(std::string_view encoded) {
   std::string spaced{encoded};
-  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  std::ranges::replace(spaced, '+', ' ');
   int size = 0;
   const std::unique_ptr<char, decltype(&curl_free)> bytes{
       curl_easy_unescape(nullptr, spaced.data(), static_cast<int>(spaced.size()), &size),

@@ -84,7 +84,11 @@ RedisClient::Link::Link(asio::io_context& backend, RedisUrl url)
       descriptor_{backend},
       deadline_timer_{backend},
       backoff_timer_{backend, Clock::now()},
-      backoff_{kFirstBackoff} {}
+      backoff_{kFirstBackoff} {
+  if (url_.tls) {
+    tls_.emplace();
+  }
+}
 
 asio::awaitable<RedisReply> RedisClient::Link::send(PendingCommand::Arguments arguments) {
   return suspend_for_reply(
@@ -230,32 +234,10 @@ void RedisClient::Link::open(redisAsyncContext* context) {
   context->ev.addRead = on_add_read;
   context->ev.addWrite = on_add_write;
   context->ev.cleanup = on_cleanup;
-  start_tls(*context);
-}
-
-#ifdef SESSIONS_HIREDIS_TLS
-// Debian's folder of certificates that the system trusts.
-constexpr const char* kCertificates = "/etc/ssl/certs";
-
-void RedisClient::Link::start_tls(redisAsyncContext& context) {
-  if (!url_.tls) {
-    return;
-  }
-  if (!tls_) {
-    redisSSLContextError error = REDIS_SSL_CTX_NONE;
-    tls_.reset(
-        redisCreateSSLContext(nullptr, kCertificates, nullptr, nullptr, url_.host.c_str(), &error));
-    if (!tls_) {
-      throw std::runtime_error{redisSSLContextGetError(error)};
-    }
-  }
-  if (redisInitiateSSLWithContext(&context.c, tls_.get()) != REDIS_OK) {
-    throw std::runtime_error{context.c.errstr};
+  if (tls_) {
+    tls_->start(context->c, url_.host);
   }
 }
-#else
-void RedisClient::Link::start_tls(redisAsyncContext& /*context*/) {}
-#endif
 
 void RedisClient::Link::close(const std::string& reason) {
   failure_ = reason;

@@ -2,9 +2,6 @@
 #pragma once
 
 #include <hiredis/async.h>
-#ifdef SESSIONS_HIREDIS_TLS
-#include <hiredis/hiredis_ssl.h>
-#endif
 
 #include <asio/async_result.hpp>
 #include <asio/awaitable.hpp>
@@ -19,11 +16,13 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "redis_client.hpp"
+#include "redis_tls.hpp"
 #include "redis_url.hpp"
 
 namespace sessions {
@@ -73,7 +72,6 @@ class RedisClient::Link : public std::enable_shared_from_this<Link> {
   asio::awaitable<void> connect_to_any_address();
   asio::awaitable<void> log_in();
   void open(redisAsyncContext* context);
-  void start_tls(redisAsyncContext& context);
   void close(const std::string& reason);
   void fail_waiting(const std::exception_ptr& failure);
   std::exception_ptr unavailable(std::string_view reason) const;
@@ -94,12 +92,8 @@ class RedisClient::Link : public std::enable_shared_from_this<Link> {
 
   asio::io_context& backend_;
   const RedisUrl url_;
+  std::optional<RedisTls> tls_;
   State state_ = State::kDisconnected;
-
-#ifdef SESSIONS_HIREDIS_TLS
-  std::unique_ptr<redisSSLContext, decltype(&redisFreeSSLContext)> tls_{nullptr,
-                                                                        redisFreeSSLContext};
-#endif
   redisAsyncContext* context_ = nullptr;  ///< freed by close(), or by hiredis after a failure
   std::uint64_t generation_ = 0;          ///< tells a context from an earlier one
   asio::posix::stream_descriptor descriptor_;

@@ -8,18 +8,13 @@
 #include <optional>
 
 #include "errors.hpp"
+#include "redis_tls.hpp"
 
 namespace sessions {
 namespace {
 
 constexpr std::string_view kForms =
     "redis://[[user]:password@]host[:port][/db], rediss://..., or unix:///path[?db=N]";
-
-#ifdef SESSIONS_HIREDIS_TLS
-constexpr bool kHiredisHasTls = true;
-#else
-constexpr bool kHiredisHasTls = false;
-#endif
 
 /// A part of the URL, percent-decoded; nothing if the URL does not have it.
 std::optional<std::string> part_of(std::string_view setting, CURLU& url, CURLUPart part) {
@@ -80,7 +75,7 @@ RedisUrl RedisUrl::parse(std::string_view setting, const std::string& url) {
   if (!result.username.empty() && result.password.empty()) {
     throw SettingError{setting, "has a user and no password; a password alone is :password@"};
   }
-  if (result.tls && !kHiredisHasTls) {
+  if (result.tls && !RedisTls::is_available()) {
     throw SettingError{setting, "rediss:// needs TLS, which this version of hiredis lacks"};
   }
   return result;

@@ -16,8 +16,7 @@ namespace sessions {
 /// store throws.
 class Session {
  public:
-  Session(SessionStore& store, std::optional<SessionToken> token)
-      : store_{store}, token_{std::move(token)} {}
+  Session(SessionStore& store, std::optional<SessionToken> token) : store_{store}, token_{token} {}
 
   const std::optional<SessionToken>& token() const { return token_; }
 

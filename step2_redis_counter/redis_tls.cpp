@@ -1,0 +1,48 @@
+#include "redis_tls.hpp"
+
+#include <fmt/format.h>
+#include <hiredis/hiredis_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <stdexcept>
+
+namespace sessions {
+namespace {
+
+void require(bool success, const char* what) {
+  if (!success) {
+    const char* reason = ERR_reason_error_string(ERR_get_error());
+    throw std::runtime_error{fmt::format("TLS: {}: {}", what, reason ? reason : "unknown error")};
+  }
+}
+
+}  // namespace
+
+bool RedisTls::is_available() { return true; }
+
+RedisTls::RedisTls() : context_{SSL_CTX_new(TLS_client_method()), SSL_CTX_free} {
+  require(context_ != nullptr, "no context");
+  require(SSL_CTX_set_default_verify_paths(context_.get()) == 1, "no certificates");
+  SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+}
+
+// hiredis can make a context too, but then it does not compare the host's name with the one in the
+// certificate.
+void RedisTls::start(redisContext& connection, const std::string& host) const {
+  std::unique_ptr<SSL, decltype(&SSL_free)> session{SSL_new(context_.get()), SSL_free};
+  require(session != nullptr, "no session");
+  const bool is_address =
+      X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.get()), host.c_str()) == 1;
+  if (!is_address) {
+    require(SSL_set1_host(session.get(), host.c_str()) == 1, "host");
+    require(SSL_set_tlsext_host_name(session.get(), host.c_str()) == 1, "host");
+  }
+  if (redisInitiateSSL(&connection, session.get()) != REDIS_OK) {
+    throw std::runtime_error{fmt::format("TLS: {}", connection.errstr)};
+  }
+  static_cast<void>(session.release());  // hiredis frees it with the connection
+}
+
+}  // namespace sessions
