@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <spdlog/spdlog.h>
 
 #include <stdexcept>
 
@@ -14,8 +15,18 @@ namespace {
 void require(bool success, const char* what) {
   if (!success) {
     const char* reason = ERR_reason_error_string(ERR_get_error());
-    throw std::runtime_error{fmt::format("TLS: {}: {}", what, reason ? reason : "unknown error")};
+    throw std::runtime_error{
+        fmt::format("TLS: {}: {}", what, reason != nullptr ? reason : "unknown error")};
   }
+}
+
+// hiredis reports a refused certificate as "Success".
+int log_refusal(int accepted, X509_STORE_CTX* verification) {
+  if (accepted == 0) {
+    spdlog::error("TLS: the certificate of Redis is refused: {}",
+                  X509_verify_cert_error_string(X509_STORE_CTX_get_error(verification)));
+  }
+  return accepted;
 }
 
 }  // namespace
@@ -25,7 +36,7 @@ bool RedisTls::is_available() { return true; }
 RedisTls::RedisTls() : context_{SSL_CTX_new(TLS_client_method()), SSL_CTX_free} {
   require(context_ != nullptr, "no context");
   require(SSL_CTX_set_default_verify_paths(context_.get()) == 1, "no certificates");
-  SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, log_refusal);
 }
 
 // hiredis can make a context too, but then it does not compare the host's name with the one in the
