@@ -31,6 +31,9 @@ require_module(openssl openssl libssl-dev)
 require_module(spdlog spdlog libspdlog-dev)
 require_module(uuid uuid uuid-dev)
 require_header(asio asio.hpp libasio-dev)
+# Whether asio 1.22 allocates with aligned_alloc depends on the headers that come before its own in each source file; what one
+# file allocates with new, another would free with free().
+set_property(TARGET asio APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS ASIO_DISABLE_STD_ALIGNED_ALLOC)
 require_header(cli11 CLI/CLI.hpp libcli11-dev)
 require_header(cpp_jwt jwt/jwt.hpp libcpp-jwt-dev)
 require_header(nlohmann_json nlohmann/json.hpp nlohmann-json3-dev)
