@@ -36,12 +36,12 @@ void Connection::begin_request(bool close) {
   closing_ = close;
 }
 
+//! [response isolation]
 void Connection::mark_gone() {
   const std::lock_guard lock{mutex_};
   gone_ = true;
 }
 
-//! [response isolation]
 void Connection::answer(const std::string& bytes, std::shared_ptr<void> in_flight) {
   std::unique_lock lock{mutex_};
   const auto peer = peer_.lock();
