@@ -37,4 +37,10 @@ class ServiceUnavailable : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The client of a store is being destroyed, because the program ends.
+class ClientStopped : public ServiceUnavailable {
+ public:
+  ClientStopped() : ServiceUnavailable{"the client was stopped"} {}
+};
+
 }  // namespace sessions

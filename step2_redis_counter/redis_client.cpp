@@ -1,12 +1,10 @@
 #include "redis_client.hpp"
 
-#include <spdlog/spdlog.h>
-
-#include <asio/detached.hpp>
+#include <asio/post.hpp>
 #include <future>
-#include <iostream>
 
 #include "redis_link.hpp"
+#include "store_check.hpp"
 
 namespace sessions {
 
@@ -34,30 +32,13 @@ asio::awaitable<std::int64_t> RedisClient::send_for_integer(std::vector<std::str
 asio::awaitable<void> RedisClient::ping() { co_await command("PING"); }
 
 int check_redis(Backend& backend, RedisClient& redis) {
-  try {
-    backend.wait_for(redis.ping());
-    std::cout << "PONG\n";
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\nIs Redis running, and does " << kRedisUrl.name
-              << " name it? Try: redis-cli -u \"$" << kRedisUrl.name << "\" ping\n";
-    return 1;
-  }
+  return check_store(backend, redis.ping(),
+                     "Is Redis running, and does REDIS_URL name it? Try: redis-cli -u "
+                     "\"$REDIS_URL\" ping");
 }
 
 void warn_if_unreachable(Backend& backend, RedisClient& redis) {
-  asio::co_spawn(backend.context(), redis.ping(), [](std::exception_ptr failure) {
-    try {
-      if (failure) {
-        std::rethrow_exception(failure);
-      }
-    } catch (const RedisClientStopped&) {
-      // The program ends for another reason, such as a port in use.
-    } catch (const std::exception& error) {
-      spdlog::warn("{}: {}. The server runs on and tries again when a page needs Redis.",
-                   kRedisUrl.name, error.what());
-    }
-  });
+  warn_if_unreachable(backend, redis.ping(), kRedisUrl.name);
 }
 
 }  // namespace sessions

@@ -23,12 +23,6 @@ class RedisError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The client is being destroyed.
-class RedisClientStopped : public ServiceUnavailable {
- public:
-  RedisClientStopped() : ServiceUnavailable{"the Redis client was stopped"} {}
-};
-
 /// What Redis answered: nothing (nil), a whole number, a string, or a list of replies.
 class RedisReply {
  public:

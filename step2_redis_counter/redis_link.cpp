@@ -254,7 +254,7 @@ void RedisClient::Link::fail_waiting(const std::exception_ptr& failure) {
 
 std::exception_ptr RedisClient::Link::unavailable(std::string_view reason) const {
   if (state_ == State::kStopped) {
-    return std::make_exception_ptr(RedisClientStopped{});
+    return std::make_exception_ptr(ClientStopped{});
   }
   return std::make_exception_ptr(
       ServiceUnavailable{fmt::format("Redis at {}: {}", url_.without_password(), reason)});

@@ -13,6 +13,7 @@
 
 #include "errors.hpp"
 #include "firestore_connection.hpp"
+#include "store_check.hpp"
 
 namespace sessions {
 namespace {
@@ -58,8 +59,10 @@ std::exception_ptr for_callers(std::exception_ptr failure) {
   try {
     std::rethrow_exception(failure);
   } catch (const FirestoreError& error) {
-    if (is_transient(error.status()) || error.status() == "ABORTED" ||
-        error.status() == "CANCELLED") {
+    if (error.status() == "CANCELLED") {
+      return std::make_exception_ptr(ClientStopped{});
+    }
+    if (is_transient(error.status()) || error.status() == "ABORTED") {
       return std::make_exception_ptr(
           ServiceUnavailable{fmt::format("Firestore: {}", error.what())});
     }
@@ -208,33 +211,22 @@ asio::awaitable<std::vector<FirestoreDocument>> FirestoreClient::run_query(Fires
   co_return co_await for_callers(connection->run_query(std::move(query), call_deadline()));
 }
 
+asio::awaitable<void> FirestoreClient::ping() { co_await get("sessions/check"); }
+
 int check_firestore(Backend& backend, FirestoreClient& firestore) {
-  try {
-    backend.wait_for(firestore.get("sessions/check"));
-    std::cout << "PONG\n" << firestore.description() << '\n';
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << firestore.description() << ": " << error.what()
-              << "\nIs the emulator running, and does " << kFirestoreEmulatorHost.name
-              << " name it? For Google's service: does the project have a Firestore database in "
-                 "native mode, and may these credentials use it?\n";
-    return 1;
+  const auto advice = fmt::format(
+      "That was {}. Is the emulator running, and does {} name it? For Google's service: does the "
+      "project have a Firestore database in native mode, and may these credentials use it?",
+      firestore.description(), kFirestoreEmulatorHost.name);
+  const int exit_code = check_store(backend, firestore.ping(), advice);
+  if (exit_code == 0) {
+    std::cout << firestore.description() << '\n';
   }
+  return exit_code;
 }
 
 void warn_if_unreachable(Backend& backend, FirestoreClient& firestore) {
-  asio::co_spawn(
-      backend.context(), firestore.get("sessions/check"),
-      [](std::exception_ptr failure, const std::optional<FirestoreDocument>& /*document*/) {
-        try {
-          if (failure) {
-            std::rethrow_exception(failure);
-          }
-        } catch (const std::exception& error) {
-          spdlog::warn("{}. The server runs on and tries again when a page needs Firestore.",
-                       error.what());
-        }
-      });
+  warn_if_unreachable(backend, firestore.ping(), firestore.description());
 }
 
 }  // namespace sessions

@@ -121,6 +121,9 @@ class FirestoreClient {
     }
   }
 
+  /// Reads a document that need not exist.
+  asio::awaitable<void> ping();
+
   /// Reads one document outside a transaction.
   asio::awaitable<std::optional<FirestoreDocument>> get(std::string path);
   /// Applies all writes or none, outside a transaction.
@@ -144,7 +147,8 @@ class FirestoreClient {
 /// exit code 0 or 1.
 int check_firestore(Backend& backend, FirestoreClient& firestore);
 
-/// Tries to reach Firestore in the background and logs a warning if it cannot.
+/// Tries to reach Firestore in the background and logs a warning that names the project and where
+/// it is looked for if it cannot.
 void warn_if_unreachable(Backend& backend, FirestoreClient& firestore);
 
 }  // namespace sessions

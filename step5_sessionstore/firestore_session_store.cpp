@@ -177,9 +177,7 @@ asio::awaitable<void> FirestoreSessionStore::purge() {
   } while (documents.size() == kBatch);
 }
 
-asio::awaitable<void> FirestoreSessionStore::ping() {
-  co_await firestore_.get(std::string{kCollection} + "/check");
-}
+asio::awaitable<void> FirestoreSessionStore::ping() { return firestore_.ping(); }
 
 /// Renews the session and applies the change, which may refuse by returning false. It gets the
 /// fields and what is to be written, and may be called several times.

@@ -2,14 +2,13 @@
 
 #include <spdlog/spdlog.h>
 
-#include <asio/co_spawn.hpp>
-#include <iostream>
 #include <string>
 
 #include "errors.hpp"
 #include "firestore_session_store.hpp"
 #include "memory_session_store.hpp"
 #include "redis_session_store.hpp"
+#include "store_check.hpp"
 
 namespace sessions {
 namespace {
@@ -44,28 +43,12 @@ std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backe
 }
 
 int check_session_store(Backend& backend, SessionStore& store) {
-  try {
-    backend.wait_for(store.ping());
-    std::cout << "PONG\n";
-    return 0;
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << "\nIs it running, and does " << kSessionStore.name
-              << " name it? --help lists the settings.\n";
-    return 1;
-  }
+  return check_store(backend, store.ping(),
+                     "Is it running, and does SESSION_STORE name it? --help lists the settings.");
 }
 
 void warn_if_unreachable(Backend& backend, SessionStore& store) {
-  asio::co_spawn(backend.context(), store.ping(), [](std::exception_ptr failure) {
-    try {
-      if (failure) {
-        std::rethrow_exception(failure);
-      }
-    } catch (const std::exception& error) {
-      spdlog::warn("{}: {}. The server runs on and tries again when a page needs the store.",
-                   kSessionStore.name, error.what());
-    }
-  });
+  warn_if_unreachable(backend, store.ping(), kSessionStore.name);
 }
 
 }  // namespace sessions

@@ -1,0 +1,40 @@
+#include "store_check.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <asio/co_spawn.hpp>
+#include <exception>
+#include <iostream>
+#include <utility>
+
+#include "errors.hpp"
+
+namespace sessions {
+
+int check_store(Backend& backend, asio::awaitable<void> ping, std::string_view advice) {
+  try {
+    backend.wait_for(std::move(ping));
+    std::cout << "PONG\n";
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n' << advice << '\n';
+    return 1;
+  }
+}
+
+void warn_if_unreachable(Backend& backend, asio::awaitable<void> ping, std::string_view setting) {
+  asio::co_spawn(backend.context(), std::move(ping), [setting](std::exception_ptr failure) {
+    try {
+      if (failure) {
+        std::rethrow_exception(failure);
+      }
+    } catch (const ClientStopped&) {
+      // The program ends for another reason, such as a port in use.
+    } catch (const std::exception& error) {
+      spdlog::warn("{}: {}. The server runs on and tries again when a page needs the store.",
+                   setting, error.what());
+    }
+  });
+}
+
+}  // namespace sessions
