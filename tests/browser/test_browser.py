@@ -13,7 +13,7 @@ from tests.browser.webdriver import wait_until
 from tests.docs.document import ROOT
 from tests.docs.running_step import RunningStep
 
-SCREENSHOTS = ROOT / "build" / "screenshots"  # `./tutorial docs` copies them from there
+SCREENSHOTS = ROOT / "build" / "screenshots"  # docs/step5.png is a copy of one of them
 
 
 def setUpModule():
@@ -182,7 +182,7 @@ class Step5Tests:
         self.assertEqual(self.shown_visits(first), 1)
 
     def test_lists_the_sessions_and_ends_them_all(self):
-        laptop, phone = self.visitor(width=760, height=400), self.visitor()
+        laptop, phone = self.visitor(width=760, height=320), self.visitor()
         self.log_in(laptop, "alice")
         self.log_in(phone, "alice")
         laptop.click_link("Your sessions")
