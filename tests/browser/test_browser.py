@@ -137,7 +137,7 @@ class Step2Browser(BrowserTest):
 
 class Step3Browser(BrowserTest):
     command = "./tutorial run 3"
-    environment = {"SESSION_TTL": "2"}
+    environment = {"SESSION_TTL": "5"}
 
     def test_starts_again_after_idle_time_and_stays_logged_in(self):
         browser = self.visitor()
@@ -221,7 +221,7 @@ class Step5InstancesBrowser(Step5Tests, BrowserTest):
 
 class Step5ExpiryBrowser(BrowserTest):
     command = "./tutorial run 5"
-    environment = {"SESSION_TTL": "2"}
+    environment = {"SESSION_TTL": "5"}
 
     def test_ends_an_idle_session_which_disappears_from_the_list(self):
         idle, active = self.visitor(), self.visitor()

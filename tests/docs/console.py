@@ -6,7 +6,7 @@ The servers and stores of the run have free ports; commands and outputs are tran
 and the ports in the text. What differs from run to run is compared by named patterns: those below,
 and those a block declares for itself in a comment above it:
 
-    <!-- pattern: seconds = (8|9|10) -->
+    <!-- pattern: seconds = ([5-9]|10) -->
 """
 
 import contextlib

@@ -5,7 +5,7 @@ import tempfile
 import unittest
 
 from tests.docs import console, diagrams, links, snippets
-from tests.docs.document import DocumentError, blocks_of, replace_blocks
+from tests.docs.document import ROOT, DocumentError, blocks_of, outside_blocks, read_lines, replace_blocks
 
 SOURCE = """\
 int main() {
@@ -128,6 +128,19 @@ class Links(Folder):
                      "[a](../../etc/passwd)", "`tests/step2.cpp`", "`Step1.LogsOut`"):
             with self.subTest(text):
                 self.assertEqual(len(self.problems(f"# Here\n{text}\n")), 1)
+
+
+class Tutorial(unittest.TestCase):
+    def test_every_step_has_the_same_headings(self):
+        chapters = {}
+        for _, line in outside_blocks(read_lines(ROOT / "tutorial.md"), "tutorial.md"):
+            if line.startswith("## "):
+                headings = chapters[line] = []
+            elif line.startswith("### "):
+                headings.append(line[4:])
+        steps = [headings for title, headings in chapters.items() if title.startswith("## Step ")]
+        self.assertEqual(steps, 5 * [[
+            "Goal", "Run it", "What is new", "What to notice", "What is still wrong", "Exercises"]])
 
 
 class Console(unittest.TestCase):
