@@ -112,6 +112,11 @@ class Step1Browser(BrowserTest):
         self.assertEqual(cookie["sameSite"], "Lax")
         self.assertEqual(browser.run("return document.cookie"), "")
 
+    def test_sets_a_cookie_that_goes_when_the_browser_closes(self):
+        browser = self.visitor()
+        self.log_in(browser, "alice")
+        self.assertNotIn("expiry", browser.cookies()["session"])
+
     def test_refuses_an_empty_name_before_it_is_sent(self):
         browser = self.visitor()
         browser.open(self.step.url + "/login")
