@@ -82,7 +82,8 @@ class Step5SessionStore : public testing::TestWithParam<StoreKind> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, Step5SessionStore,
-                         testing::Values(StoreKind::kMemory, StoreKind::kRedis),
+                         testing::Values(StoreKind::kMemory, StoreKind::kRedis,
+                                         StoreKind::kFirestore),
                          [](const auto& test) { return name_of(test.param); });
 
 /// Collects what is logged.
@@ -350,9 +351,10 @@ TEST_P(Step5SessionStore, WhatCannotBeIncrementedIsNoSessionAndIsLogged) {
   EXPECT_THAT(log.text(), testing::Not(testing::HasSubstr(std::string{token.text()})));
 }
 
-TEST_P(Step5SessionStore, FieldNamesAreIdentifiers) {
+TEST_P(Step5SessionStore, FieldNamesAreLowerSnakeCase) {
   const auto token = create("alice");
-  for (const std::string name : {"", ":created", "a b", "a.b", "1st", "größe", "`", "__name__.x"}) {
+  for (const std::string name :
+       {"", "createdAt", "expireAt", "seenAt", "a b", "a.b", "1st", "größe", "`", "__x__", "_"}) {
     EXPECT_THROW(set(token, name, "value"), std::invalid_argument) << name;
     EXPECT_THROW(increment(token, name), std::invalid_argument) << name;
   }

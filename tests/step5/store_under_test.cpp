@@ -1,5 +1,6 @@
 #include "store_under_test.hpp"
 
+#include "firestore_session_store.hpp"
 #include "memory_session_store.hpp"
 #include "redis_session_store.hpp"
 
@@ -20,6 +21,9 @@ std::string name_of(StoreKind kind) {
 StoreUnderTest::StoreUnderTest(StoreKind kind) : kind_{kind} {
   if (kind == StoreKind::kRedis) {
     redis_ = std::make_unique<RedisProcess>();
+  } else if (kind == StoreKind::kFirestore) {
+    emulator_ = &FirestoreEmulator::shared();
+    project_ = std::make_unique<FirestoreProject>(*emulator_);
   }
 }
 
@@ -27,22 +31,35 @@ void StoreUnderTest::skip_unless_installed(StoreKind kind) {
   if (kind == StoreKind::kRedis && !RedisProcess::is_installed()) {
     skip_for_lack_of("redis-server");
   }
+  if (kind == StoreKind::kFirestore && !FirestoreEmulator::is_installed()) {
+    skip_for_lack_of("the Firestore emulator");
+  }
 }
 
 Environment StoreUnderTest::environment() const {
-  switch (kind_) {
-    case StoreKind::kRedis:
-      return {{"SESSION_STORE", redis_->url()}};
-    default:
-      return {{"SESSION_STORE", "memory:"}};
+  if (redis_) {
+    return {{"SESSION_STORE", redis_->url()}};
   }
+  if (project_) {
+    auto environment = project_->environment();
+    environment["SESSION_STORE"] = "firestore:";
+    return environment;
+  }
+  return {{"SESSION_STORE", "memory:"}};
 }
 
 std::unique_ptr<SessionStore> StoreUnderTest::make(Backend& backend,
                                                    SessionLifetime lifetime) const {
-  if (kind_ == StoreKind::kRedis) {
+  if (redis_) {
     return std::make_unique<RedisSessionStore>(
         backend, RedisUrl::parse("SESSION_STORE", redis_->url()), lifetime);
+  }
+  if (project_) {
+    return std::make_unique<FirestoreSessionStore>(
+        backend,
+        FirestoreDatabase{"http://" + emulator_->host(), project_->id(),
+                          std::make_shared<EmulatorOwner>()},
+        lifetime);
   }
   return std::make_unique<MemorySessionStore>(lifetime);
 }

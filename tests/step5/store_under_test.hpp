@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backend.hpp"
+#include "firestore_emulator.hpp"
 #include "process.hpp"
 #include "redis_process.hpp"
 #include "session_store.hpp"
@@ -34,10 +35,15 @@ class StoreUnderTest {
 
   /// Null unless this is Redis.
   RedisProcess* redis() const { return redis_.get(); }
+  /// Both null unless this is Firestore.
+  FirestoreEmulator* emulator() const { return emulator_; }
+  FirestoreProject* project() const { return project_.get(); }
 
  private:
   StoreKind kind_;
   std::unique_ptr<RedisProcess> redis_;
+  FirestoreEmulator* emulator_ = nullptr;
+  std::unique_ptr<FirestoreProject> project_;
 };
 
 }  // namespace sessions::test

@@ -1,0 +1,42 @@
+// A network that stops for a while.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+
+namespace sessions::test {
+
+/// Forwards connections to a port of 127.0.0.1. While it is held, what clients send stays here and
+/// arrives later: a request is under way, and slow.
+class HoldProxy {
+ public:
+  explicit HoldProxy(int target_port);
+  ~HoldProxy();
+  HoldProxy(const HoldProxy&) = delete;
+  HoldProxy& operator=(const HoldProxy&) = delete;
+
+  int port() const { return acceptor_.local_endpoint().port(); }
+  void hold() { held_ = true; }
+  void release() { held_ = false; }
+  /// True if clients have sent something since hold() that has not been forwarded.
+  bool holds_bytes() const { return holds_bytes_; }
+
+ private:
+  asio::awaitable<void> accept();
+  asio::awaitable<void> forward(std::shared_ptr<asio::ip::tcp::socket> from,
+                                std::shared_ptr<asio::ip::tcp::socket> to, bool can_be_held);
+
+  const int target_port_;
+  std::atomic<bool> held_ = false;
+  std::atomic<bool> holds_bytes_ = false;
+  asio::io_context context_;
+  asio::ip::tcp::acceptor acceptor_{context_, {asio::ip::address_v4::loopback(), 0}};
+  std::thread thread_;
+};
+
+}  // namespace sessions::test
