@@ -324,10 +324,14 @@ std::unique_ptr<Http::Endpoint> start_endpoint(const Settings& settings,
 
 }  // namespace
 
-int serve(const Settings& settings, const Routes& routes) {
+int serve(const Settings& settings, const Routes& routes,
+          const std::function<void()>& when_listening) {
   allow_many_connections();
   const auto state = std::make_shared<ServerState>(routes);
   const auto endpoint = start_endpoint(settings, state);
+  if (when_listening) {
+    when_listening();
+  }
   std::cout << fmt::format("{} listening on http://{}:{}", settings.step_name(),
                            host_of_url(settings.host()),
                            static_cast<std::uint16_t>(endpoint->getPort()))

@@ -132,7 +132,6 @@ int main(int argc, char** argv) {
       return check_session_store(backend, *store);
     }
     Application application{settings, *store};
-    warn_if_unreachable(backend, *store);
     const BackgroundPurge purge{backend, *store, session_lifetime(settings).idle};
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
@@ -140,6 +139,6 @@ int main(int argc, char** argv) {
     routes.add("/logout", {Method::Get, Method::Post}, application, &Application::logout);
     routes.add("/sessions", {Method::Get}, application, &Application::list_sessions);
     routes.add("/logout-everywhere", {Method::Post}, application, &Application::logout_everywhere);
-    return serve(settings, routes);
+    return serve(settings, routes, [&] { warn_about_store(settings, backend, *store); });
   });
 }

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <string>
+#include <string_view>
 
 #include "errors.hpp"
 #include "firestore_session_store.hpp"
@@ -12,6 +13,8 @@
 
 namespace sessions {
 namespace {
+
+constexpr std::string_view kMemory = "memory:";
 
 bool is_redis_url(const std::string& url) {
   return url.starts_with("redis:") || url.starts_with("rediss:") || url.starts_with("unix:");
@@ -27,9 +30,7 @@ SessionLifetime session_lifetime(const Settings& settings) {
 std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backend& backend) {
   const auto lifetime = session_lifetime(settings);
   const auto& choice = settings[kSessionStore];
-  if (choice == "memory:") {
-    spdlog::warn("{}=memory: is for one process, and forgets all sessions when it ends.",
-                 kSessionStore.name);
+  if (choice == kMemory) {
     return std::make_unique<MemorySessionStore>(lifetime);
   }
   if (is_redis_url(choice)) {
@@ -47,7 +48,11 @@ int check_session_store(Backend& backend, SessionStore& store) {
                      "Is it running, and does SESSION_STORE name it? --help lists the settings.");
 }
 
-void warn_if_unreachable(Backend& backend, SessionStore& store) {
+void warn_about_store(const Settings& settings, Backend& backend, SessionStore& store) {
+  if (settings[kSessionStore] == kMemory) {
+    spdlog::warn("{}={} is for one process, and forgets all sessions when it ends.",
+                 kSessionStore.name, kMemory);
+  }
   warn_if_unreachable(backend, store.ping(), kSessionStore.name);
 }
 

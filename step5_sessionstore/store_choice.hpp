@@ -27,8 +27,8 @@ std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backe
 /// For --check: prints PONG, or what is wrong and what to try, and returns the exit code 0 or 1.
 int check_session_store(Backend& backend, SessionStore& store);
 
-/// Tries to reach the store in the background and logs a warning that names SESSION_STORE if it
-/// cannot.
-void warn_if_unreachable(Backend& backend, SessionStore& store);
+/// Logs what has to be known of the store at the start: that memory forgets, or that the store that
+/// SESSION_STORE names cannot be reached.
+void warn_about_store(const Settings& settings, Backend& backend, SessionStore& store);
 
 }  // namespace sessions
