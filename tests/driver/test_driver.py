@@ -1,0 +1,261 @@
+"""What ./tutorial promises, tried as its user would."""
+
+import http.cookiejar
+import http.server
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DRIVER = str(ROOT / "tutorial")
+PATIENCE = 60.0  # seconds
+
+
+def environment(**changes):
+    """The test's own environment without what would change what the driver starts."""
+    inherited = {name: value for name, value in os.environ.items()
+                 if name not in ("REDIS_URL", "SECRET_KEY", "SESSION_STORE", "HOST", "SESSION_TTL")}
+    return inherited | {"PORT": "0"} | changes
+
+
+def tutorial(*arguments):
+    return subprocess.run([DRIVER, *arguments], capture_output=True, text=True, errors="replace",
+                          timeout=PATIENCE * 4, env=environment(), check=False)
+
+
+def eventually(condition, what):
+    """Returns the first true value of the condition."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"in vain waited for: {what}")
+
+
+def start_time_of(process):
+    """Tells a process from a later one of the same number; None once it has ended."""
+    try:
+        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def children_of(process):
+    text = "".join(path.read_text() for path in
+                   pathlib.Path(f"/proc/{process}/task").glob("*/children"))
+    direct = [int(number) for number in text.split()]
+    return direct + [further for child in direct for further in children_of(child)]
+
+
+class Visitor:
+    """A browser as far as cookies and redirections go."""
+
+    def __init__(self, url):
+        self.url = url
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+
+    def get(self, path="/"):
+        with self.opener.open(self.url + path, timeout=PATIENCE) as answer:
+            return answer.read().decode()
+
+    def log_in(self, name):
+        form = urllib.parse.urlencode({"username": name}).encode()
+        with self.opener.open(self.url + "/login", form, timeout=PATIENCE) as answer:
+            return answer.read().decode()
+
+    def visits(self):
+        return int(re.search(r"Visits: (\d+)", self.get())[1])
+
+
+class Running:
+    """`./tutorial run ...` in a process group of its own, like a job at a terminal."""
+
+    def __init__(self, *arguments):
+        self.folder = tempfile.TemporaryDirectory()
+        self.log = pathlib.Path(self.folder.name, "log")
+        self.temporary = pathlib.Path(self.folder.name, "temporary")
+        self.temporary.mkdir()
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [DRIVER, "run", *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                env=environment(TMPDIR=str(self.temporary)), start_new_session=True,
+                # A job in the background of a script ignores it, and so would all that it starts.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        try:
+            self.url = eventually(self._address, f"the address in {self.text()}")
+        except AssertionError:
+            self.stop(signal.SIGTERM)
+            raise
+        self.started = {child: start_time_of(child) for child in children_of(self.process.pid)}
+
+    def _address(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"./tutorial run ended: {self.text()}")
+        found = re.search(r"^step\S+ listening on (http://\S+)$", self.text(), re.MULTILINE)
+        return found and found[1]
+
+    def text(self):
+        return self.log.read_text() if self.log.exists() else self.last_words
+
+    def instances(self):
+        return [int(number) for number in re.findall(r"^instance .* process (\d+)$", self.text(),
+                                                     re.MULTILINE)]
+
+    def left(self):
+        """What it has started and not stopped."""
+        return [child for child, start in self.started.items() if start_time_of(child) == start]
+
+    def stop(self, which=signal.SIGINT):
+        """As Ctrl-C at a terminal does. Returns the exit status."""
+        if not self.log.exists():
+            return self.process.returncode
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, which)
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self.files_left = list(self.temporary.iterdir())
+            self.last_words = self.text()
+            self.folder.cleanup()
+
+
+class Usage(unittest.TestCase):
+    def test_help_lists_every_verb(self):
+        verbs = re.findall(r"^verb_(\w+)\(\)", (ROOT / "tutorial").read_text(), re.MULTILINE)
+        self.assertTrue({"setup", "run", "test", "check", "diff", "clean"} <= set(verbs))
+        answer = tutorial("help")
+        self.assertEqual(answer.returncode, 0)
+        for verb in verbs:
+            self.assertRegex(answer.stdout, rf"(?m)^  {verb}\b")
+
+    def test_no_arguments_is_a_question_for_help(self):
+        self.assertEqual(tutorial().stdout, tutorial("help").stdout)
+
+    def test_wrong_usage_ends_with_a_hint(self):
+        for arguments in (["dance"], ["run"], ["run", "9"], ["run", "three"], ["diff", "0"],
+                          ["check", "3", "--ulr", "x"], ["run", "3", "--store", "redis"],
+                          ["run", "5", "--store", "paper"], ["run", "5", "--instances", "none"],
+                          ["run", "3", "--port"], ["test", "nothing"]):
+            with self.subTest(arguments=arguments):
+                answer = tutorial(*arguments)
+                self.assertEqual(answer.returncode, 2, answer.stderr)
+                self.assertIn("./tutorial help", answer.stderr)
+
+    def test_diff_shows_what_a_step_adds(self):
+        answer = tutorial("diff", "3")
+        self.assertEqual(answer.returncode, 0)
+        self.assertRegex(answer.stdout, r"(?m)^\+.*redis\.call\('EXPIRE'")
+        self.assertNotRegex(answer.stdout, r"(?m)^[+-].*Application::logout")
+        self.assertIn("step3_ttl/main.cpp", answer.stdout)
+
+
+class Run(unittest.TestCase):
+    def test_serves_until_ctrl_c_and_leaves_nothing(self):
+        for which in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(signal=which.name):
+                running = Running("3")
+                try:
+                    visitor = Visitor(running.url)
+                    self.assertIn("Logged in as alice", visitor.log_in("alice"))
+                    self.assertEqual(visitor.visits(), 2)
+                    self.assertGreaterEqual(len(running.left()), 2, "Redis and the server")
+                finally:
+                    status = running.stop(which)
+                self.assertEqual(status, 0, running.text())
+                self.assertEqual(running.left(), [])
+                self.assertEqual(running.files_left, [])
+
+    def test_options_go_on_to_the_server(self):
+        answer = tutorial("run", "1", "--help")
+        self.assertEqual(answer.returncode, 0)
+        self.assertIn("--threads", answer.stdout)
+
+
+class Check(unittest.TestCase):
+    def test_passes_against_a_running_step(self):
+        running = Running("3")
+        try:
+            answer = tutorial("check", "3", "--url", running.url)
+        finally:
+            running.stop()
+        self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
+        self.assertRegex(answer.stdout, r"\[  PASSED  \] \d\d+ tests")
+
+    def test_fails_against_something_else(self):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                                 http.server.BaseHTTPRequestHandler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            answer = tutorial("check", "3", "--url", f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            server.server_close()
+        self.assertNotEqual(answer.returncode, 0, answer.stdout)
+        self.assertIn("FAILED", answer.stdout)
+
+
+class Instances(unittest.TestCase):
+    def setUp(self):
+        self.running = Running("5", "--instances", "3", "--store", "redis")
+        self.addCleanup(self.running.stop)
+
+    def test_a_killed_instance_causes_no_error(self):
+        visitor = Visitor(self.running.url)
+        visitor.log_in("alice")
+        first = visitor.visits()
+        killed = self.running.instances()[1]
+        os.killpg(killed, signal.SIGKILL)
+        eventually(lambda: start_time_of(killed) is None, "the end of the instance")
+        for expected in range(first + 1, first + 100):
+            self.assertEqual(visitor.visits(), expected)
+
+    def test_a_request_that_was_sent_is_not_repeated(self):
+        visitor = Visitor(self.running.url)
+        visitor.log_in("alice")
+        before = visitor.visits()
+        # A frozen instance is sent its share of requests; whether it counts them nobody can know.
+        frozen = self.running.instances()[0]
+        os.killpg(frozen, signal.SIGSTOP)
+        failures = []
+        visits = []
+
+        def visit():
+            try:
+                visits.append(visitor.visits())
+            except urllib.error.HTTPError as error:
+                failures.append(error.code)
+
+        threads = [threading.Thread(target=visit) for _ in range(9)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: len(visits) == 6, "the answers of the other two")
+        os.killpg(frozen, signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [502] * 3)
+        self.assertEqual(sorted(visits), list(range(before + 1, before + 7)))
+        self.assertEqual(visitor.visits(), before + 7)
+
+    def test_ctrl_c_stops_nginx_and_all_instances(self):
+        self.assertEqual(len(self.running.instances()), 3)
+        self.assertEqual(self.running.stop(), 0, self.running.text())
+        self.assertEqual(self.running.left(), [])
+        self.assertEqual(self.running.files_left, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
