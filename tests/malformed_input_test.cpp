@@ -186,7 +186,6 @@ TEST_F(Step1MalformedInput, AnnouncedLengthsReserveNoMemory) {
 
 TEST_F(Step1MalformedInput, ClientThatReadsNothingDoesNotStopTheServer) {
   RawConnection deaf{server().url()};
-  std::string requests;
   for (int number = 0; number < 50; ++number) {
     deaf.send(request_text("GET", "/login"));
     std::this_thread::sleep_for(milliseconds{2});

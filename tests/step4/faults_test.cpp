@@ -17,7 +17,6 @@ namespace sessions::test {
 namespace {
 
 using nlohmann::json;
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 

@@ -18,9 +18,7 @@
 namespace sessions::test {
 namespace {
 
-using testing::AllOf;
 using testing::ElementsAre;
-using testing::Field;
 using testing::IsEmpty;
 using testing::Optional;
 using testing::Pair;
