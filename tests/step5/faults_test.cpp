@@ -1,0 +1,368 @@
+// What can only happen to one of the stores: records that make no sense, servers that fail,
+// requests that are slow, memory that fills.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <future>
+#include <sstream>
+
+#include "hold_proxy.hpp"
+#include "memory_session_store.hpp"
+#include "session_scenarios.hpp"
+
+namespace sessions::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr const char* kStep = "step5_sessionstore";
+constexpr const char* kAnonymous = "You are not logged in";
+
+/// One store, one user who is logged in, and the token of her session.
+class OneSession : public testing::Test {
+ protected:
+  explicit OneSession(StoreKind kind) : kind_{kind} {}
+
+  void SetUp() override {
+    StoreUnderTest::skip_unless_installed(kind_);
+    if (IsSkipped()) {
+      return;
+    }
+    world_ = std::make_unique<StoreUnderTest>(kind_);
+    server_ = std::make_unique<ServerProcess>(kStep, world_->environment());
+    client_ = log_in(server_->url());
+    EXPECT_EQ(visits_in(client_->get("/")), 1);
+  }
+
+  static std::unique_ptr<HttpClient> log_in(const std::string& url) {
+    auto client = std::make_unique<HttpClient>(url);
+    client->keep_cookies();
+    logged_in_cookie(*client, "alice");
+    return client;
+  }
+
+  StoreUnderTest& world() { return *world_; }
+  RedisProcess& redis() { return *world_->redis(); }
+  FirestoreProject& project() { return *world_->project(); }
+  ServerProcess& server() { return *server_; }
+  HttpClient& client() { return *client_; }
+
+  void expect_no_session_and_a_log_line() {
+    const auto page = client().get("/");
+    EXPECT_EQ(page.status, 200);
+    EXPECT_THAT(page.body, HasSubstr(kAnonymous));
+    EXPECT_TRUE(server().logs("makes no sense"));
+  }
+  void expect_unavailable(milliseconds patience) {
+    const auto before = Clock::now();
+    const auto page = client().get("/");
+    EXPECT_EQ(page.status, 503);
+    EXPECT_NE(page.header("Retry-After"), std::nullopt);
+    EXPECT_FALSE(page.contains(kAnonymous));
+    EXPECT_LT(Clock::now() - before, patience * kSlowdown);
+    EXPECT_EQ(client().get("/sessions").status, 503);
+    EXPECT_EQ(client().post("/logout", "").status, 503);
+    EXPECT_EQ(HttpClient{server().url()}.post("/login", "username=bob").status, 503);
+    EXPECT_TRUE(HttpClient{server().url()}.get("/").contains(kAnonymous));
+    EXPECT_EQ(HttpClient{server().url()}.get("/login").status, 200);
+  }
+
+ private:
+  StoreKind kind_;
+  std::unique_ptr<StoreUnderTest> world_;
+  std::unique_ptr<ServerProcess> server_;
+  std::unique_ptr<HttpClient> client_;
+};
+
+class Step5RedisRecord : public OneSession {
+ protected:
+  Step5RedisRecord() : OneSession{StoreKind::kRedis} {}
+
+  std::vector<std::string> keys(const std::string& pattern) {
+    std::istringstream lines{redis().command({"KEYS", pattern}).value_or("")};
+    std::vector<std::string> keys;
+    for (std::string key; std::getline(lines, key);) {
+      keys.push_back(key);
+    }
+    return keys;
+  }
+  std::string key() { return keys("session:*").at(0); }
+};
+
+TEST_F(Step5RedisRecord, IsAHashThatPeopleCanRead) {
+  EXPECT_EQ(redis().command({"TYPE", key()}), "hash");
+  EXPECT_EQ(redis().command({"HGET", key(), "username"}), "alice");
+  EXPECT_EQ(redis().command({"HGET", key(), "visits"}), "1");
+}
+
+TEST_F(Step5RedisRecord, NoKeyIsWithoutExpiryAndNoneIsLeft) {
+  client().get("/sessions");
+  log_in(server().url());
+  const auto all = keys("*");
+  EXPECT_EQ(all.size(), 3U);
+  for (const auto& one : all) {
+    const auto remaining = std::stoi(*redis().command({"PTTL", one}));
+    EXPECT_GT(remaining, 0) << one;
+    EXPECT_LE(remaining, 11000) << one;
+  }
+  EXPECT_TRUE(wait_until([&] { return redis().command({"DBSIZE"}) == "0"; }, seconds{20}));
+}
+
+TEST_F(Step5RedisRecord, IndexHoldsLiveSessionsOnly) {
+  log_in(server().url())->get("/logout");
+  EXPECT_EQ(redis().command({"ZCARD", "sessions-of:alice"}), "1");
+  redis().command({"DEL", key()});
+  client().get("/sessions");
+  const auto again = log_in(server().url());
+  again->get("/sessions");
+  EXPECT_EQ(redis().command({"ZCARD", "sessions-of:alice"}), "1");
+  again->post("/logout-everywhere", "");
+  EXPECT_EQ(redis().command({"DBSIZE"}), "0");
+}
+
+TEST_F(Step5RedisRecord, LostExpiryIsSetAgain) {
+  redis().command({"PERSIST", key()});
+  EXPECT_EQ(visits_in(client().get("/")), 2);
+  EXPECT_GT(std::stoi(*redis().command({"PTTL", key()})), 0);
+}
+
+TEST_F(Step5RedisRecord, ForeignKeyOfThatNameIsNoSessionAndStaysUntouched) {
+  const auto name = key();
+  redis().command({"DEL", name});
+  redis().command({"SET", name, "foreign"});
+  expect_no_session_and_a_log_line();
+  client().get("/logout");
+  EXPECT_EQ(redis().command({"GET", name}), "foreign");
+  EXPECT_EQ(redis().command({"PTTL", name}), "-1");
+}
+
+TEST_F(Step5RedisRecord, ForeignHashOfThatNameIsNoSessionAndStaysUntouched) {
+  const auto name = key();
+  redis().command({"DEL", name});
+  redis().command({"HSET", name, "visits", "41"});
+  expect_no_session_and_a_log_line();
+  EXPECT_EQ(redis().command({"HGET", name, "visits"}), "41");
+  EXPECT_EQ(redis().command({"PTTL", name}), "-1");
+}
+
+TEST_F(Step5RedisRecord, WithoutUsernameIsNoSession) {
+  redis().command({"HDEL", key(), "username"});
+  expect_no_session_and_a_log_line();
+}
+
+TEST_F(Step5RedisRecord, WithoutCreationIsNoSession) {
+  redis().command({"HSET", key(), "createdAt", "yesterday"});
+  expect_no_session_and_a_log_line();
+}
+
+TEST_F(Step5RedisRecord, WithVisitsThatAreNoNumberIsNoSession) {
+  redis().command({"HSET", key(), "visits", "many"});
+  expect_no_session_and_a_log_line();
+  EXPECT_EQ(redis().command({"HGET", key(), "visits"}), "many");
+}
+
+TEST_F(Step5RedisRecord, ForgottenScriptsAreSentAgain) {
+  redis().command({"SCRIPT", "FLUSH"});
+  EXPECT_EQ(visits_in(client().get("/")), 2);
+}
+
+class Step5RedisFaults : public OneSession {
+ protected:
+  Step5RedisFaults() : OneSession{StoreKind::kRedis} {}
+};
+
+TEST_F(Step5RedisFaults, FrozenRedisIs503UntilItGoesOn) {
+  redis().freeze();
+  expect_unavailable(seconds{2});
+  redis().thaw();
+  // The commands that were under way may have been executed, as those of a slow network.
+  EXPECT_TRUE(wait_until([&] { return client().get("/").status == 200; }));
+}
+
+TEST_F(Step5RedisFaults, RestartedRedisIsUsedAgainAndHasAllSessions) {
+  redis().stop();
+  expect_unavailable(seconds{2});
+  redis().start();
+  EXPECT_TRUE(wait_until([&] { return visits_in(client().get("/")) == 2; }));
+}
+
+TEST_F(Step5RedisFaults, TwoServersShareSessions) {
+  ServerProcess other{kStep, world().environment()};
+  HttpClient here{server().url()};
+  const auto cookie = cookie_header("session", logged_in_cookie(here, "bob"));
+  EXPECT_EQ(visits_in(here.get("/", {cookie})), 1);
+  HttpClient there{other.url()};
+  EXPECT_EQ(visits_in(there.get("/", {cookie})), 2);
+  EXPECT_EQ(there.get("/logout", {cookie}).status, 302);
+  EXPECT_TRUE(here.get("/", {cookie}).contains(kAnonymous));
+}
+
+class Step5FirestoreRecord : public OneSession {
+ protected:
+  Step5FirestoreRecord() : OneSession{StoreKind::kFirestore} {}
+
+  std::string path() { return "sessions/" + project().ids("sessions").at(0); }
+  /// Writes the record with one field changed, or without it.
+  void change(const std::string& field, const nlohmann::json& value) {
+    auto fields = project().fields(path()).value();
+    if (value.is_null()) {
+      fields.erase(field);
+    } else {
+      fields[field] = value;
+    }
+    project().write(path(), fields);
+  }
+};
+
+TEST_F(Step5FirestoreRecord, HasTypedFields) {
+  const auto fields = project().fields(path()).value();
+  EXPECT_EQ(fields.at("username"), (nlohmann::json{{"stringValue", "alice"}}));
+  EXPECT_EQ(fields.at("visits"), (nlohmann::json{{"integerValue", "1"}}));
+  EXPECT_TRUE(fields.at("expireAt").contains("timestampValue"));
+}
+
+TEST_F(Step5FirestoreRecord, ForeignFieldsStay) {
+  change("ForeignField", {{"doubleValue", 1.5}});
+  EXPECT_EQ(visits_in(client().get("/")), 2);
+  EXPECT_EQ(project().fields(path())->at("ForeignField"), (nlohmann::json{{"doubleValue", 1.5}}));
+}
+
+TEST_F(Step5FirestoreRecord, WithoutUsernameIsNoSession) {
+  change("username", nullptr);
+  expect_no_session_and_a_log_line();
+}
+
+TEST_F(Step5FirestoreRecord, WithoutExpiryIsNoSession) {
+  change("expireAt", nullptr);
+  expect_no_session_and_a_log_line();
+}
+
+TEST_F(Step5FirestoreRecord, WithExpiryThatIsNoTimeIsNoSession) {
+  change("expireAt", {{"stringValue", "tomorrow"}});
+  expect_no_session_and_a_log_line();
+}
+
+TEST_F(Step5FirestoreRecord, WithVisitsThatAreNoNumberIsNoSession) {
+  change("visits", {{"mapValue", nlohmann::json::object()}});
+  expect_no_session_and_a_log_line();
+}
+
+TEST_F(Step5FirestoreRecord, ThatHasExpiredIsNoSessionThoughItIsThere) {
+  change("expireAt", {{"timestampValue", "2020-01-01T00:00:00Z"}});
+  EXPECT_TRUE(client().get("/").contains(kAnonymous));
+}
+
+TEST_F(Step5FirestoreRecord, IsPurgedWhenItHasExpired) {
+  EXPECT_TRUE(wait_until([&] { return project().ids("sessions").empty(); }, seconds{40}));
+}
+
+class Step5FirestoreFaults : public OneSession {
+ protected:
+  Step5FirestoreFaults() : OneSession{StoreKind::kFirestore} {}
+};
+
+TEST_F(Step5FirestoreFaults, StoppedFirestoreIs503UntilItIsBack) {
+  world().emulator()->stop();
+  EXPECT_EQ(client().get("/").status, 503);
+  EXPECT_TRUE(HttpClient{server().url()}.get("/").contains(kAnonymous));
+  world().emulator()->start();
+  EXPECT_TRUE(wait_until([&] { return client().get("/").contains(kAnonymous); }, seconds{20}));
+  EXPECT_EQ(visits_in(log_in(server().url())->get("/")), 1);
+}
+
+/// A visit that is under way while the user logs out on another server. HoldProxy is the network
+/// between the first server and the store.
+class Step5SlowRequest : public testing::Test {
+ protected:
+  static void expect_logout_is_final(const StoreUnderTest& world, int store_port,
+                                     const std::string& setting, const std::string& before_port) {
+    HoldProxy network{store_port};
+    auto environment = world.environment();
+    environment[setting] = before_port + std::to_string(network.port());
+    ServerProcess slow{kStep, environment};
+    ServerProcess fast{kStep, world.environment()};
+    HttpClient browser{fast.url()};
+    const auto cookie = cookie_header("session", logged_in_cookie(browser, "alice"));
+    EXPECT_EQ(visits_in(HttpClient{slow.url()}.get("/", {cookie})), 1);
+
+    network.hold();
+    auto visit =
+        std::async(std::launch::async, [&] { return HttpClient{slow.url()}.get("/", {cookie}); });
+    ASSERT_TRUE(wait_until([&] { return network.holds_bytes(); }));
+    EXPECT_EQ(browser.get("/logout", {cookie}).status, 302);
+    network.release();
+    EXPECT_THAT(visit.get().body, HasSubstr(kAnonymous));
+    EXPECT_TRUE(browser.get("/", {cookie}).contains(kAnonymous));
+  }
+};
+
+TEST_F(Step5SlowRequest, DoesNotBringBackALoggedOutSessionInRedis) {
+  StoreUnderTest::skip_unless_installed(StoreKind::kRedis);
+  const StoreUnderTest world{StoreKind::kRedis};
+  expect_logout_is_final(world, world.redis()->port(), "SESSION_STORE", "redis://127.0.0.1:");
+  EXPECT_EQ(world.redis()->command({"DBSIZE"}), "0");
+}
+
+TEST_F(Step5SlowRequest, DoesNotBringBackALoggedOutSessionInFirestore) {
+  StoreUnderTest::skip_unless_installed(StoreKind::kFirestore);
+  const StoreUnderTest world{StoreKind::kFirestore};
+  const auto host = world.emulator()->host();
+  expect_logout_is_final(world, std::stoi(host.substr(host.find(':') + 1)),
+                         "FIRESTORE_EMULATOR_HOST", "127.0.0.1:");
+  EXPECT_THAT(world.project()->ids("sessions"), IsEmpty());
+}
+
+TEST(Step5MemoryStore, SaysAtStartThatItIsForOneProcess) {
+  const ServerProcess server{kStep};
+  EXPECT_TRUE(server.logs("for one process"));
+}
+
+TEST(Step5MemoryStore, ExpiredSessionsLeaveNoMemory) {
+  constexpr int kSessions = 100'000;
+  Backend backend;
+  MemorySessionStore store{{.idle = milliseconds{1}, .absolute = seconds{60}}};
+  const auto create_and_purge = [&]() -> asio::awaitable<void> {
+    for (int i = 0; i < kSessions; ++i) {
+      co_await store.create("alice");
+    }
+    while (store.size() > 0) {
+      co_await store.purge();
+    }
+  };
+  const auto resident_pages = [] {
+    std::ifstream statm{"/proc/self/statm"};
+    std::size_t size = 0;
+    std::size_t resident = 0;
+    statm >> size >> resident;
+    return resident;
+  };
+  backend.wait_for(create_and_purge());
+  const auto after_first = resident_pages();
+  for (int round = 0; round < 4; ++round) {
+    backend.wait_for(create_and_purge());
+  }
+  // What the first 100,000 left, which the allocator keeps, serves the next 400,000.
+  EXPECT_LT(resident_pages(), after_first + after_first / 4 + 1024);
+}
+
+TEST(Step5MemoryStore, ServerPurgesByItself) {
+  ServerProcess server{kStep, {{"SESSION_TTL", "1"}}};
+  HttpClient client{server.url()};
+  const auto log_in_often = [&] {
+    for (int i = 0; i < 20'000; ++i) {
+      ASSERT_EQ(client.post("/login", "username=" + std::string(200, 'a')).status, 302);
+    }
+  };
+  log_in_often();
+  const auto after_first = server.process().resident_bytes();
+  log_in_often();
+  log_in_often();
+  // 40,000 more records of some 600 bytes would be 24 MB.
+  EXPECT_LT(server.process().resident_bytes(), after_first + 8'000'000U * kSlowdown);
+}
+
+}  // namespace
+}  // namespace sessions::test
