@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 
 from tests.docs import console, diagrams, links, snippets
@@ -28,6 +29,11 @@ def check_snippets(write):
 
 def check_console(write):
     """Runs the console blocks and refreshes their output; or says what differs."""
+    # The text shows what `./tutorial run` prints when there is nothing to build.
+    steps = [folder.name for folder in ROOT.glob("step[0-9]_*")]
+    subprocess.run(["cmake", "--preset", "tutorial"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", "--preset", "tutorial", "--target", *steps], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
     problems = []
     for name in DOCUMENTS:
         lines = read_lines(ROOT / name)
