@@ -44,7 +44,7 @@ class Effort:
 
 
 FULL = Effort(rounds=3, warm_up=3, seconds=8, memory_seconds=600)
-QUICK = Effort(rounds=1, warm_up=1, seconds=3, memory_seconds=60)
+QUICK = Effort(rounds=1, warm_up=1, seconds=2, memory_seconds=60)
 
 
 def prepare(steps):
