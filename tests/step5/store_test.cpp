@@ -160,7 +160,7 @@ TEST_P(Step5SessionStore, ExpiresWhenIdleAndIsNotBroughtBack) {
 }
 
 TEST_P(Step5SessionStore, EveryKindOfAccessRenewsTheIdleTimeout) {
-  const milliseconds idle = milliseconds{600} * kSlowdown;
+  const milliseconds idle = milliseconds{2000} * kSlowdown;
   use({.idle = idle, .absolute = seconds{600}});
   const auto token = create("alice");
   const auto keep_alive = [&](const auto& access) {
@@ -265,7 +265,7 @@ TEST_P(Step5SessionStore, LastSeenFollowsTheAccesses) {
 }
 
 TEST_P(Step5SessionStore, SessionsExpireFromTheListOneByOne) {
-  use({.idle = milliseconds{900} * kSlowdown, .absolute = seconds{600}});
+  use({.idle = milliseconds{2500} * kSlowdown, .absolute = seconds{600}});
   const auto forgotten = create("alice");
   const auto used = create("alice");
   EXPECT_THAT(list("alice"), UnorderedElementsAre(HasToken(forgotten), HasToken(used)));
@@ -360,7 +360,7 @@ TEST_P(Step5SessionStore, FieldNamesAreLowerSnakeCase) {
 }
 
 TEST_P(Step5SessionStore, PurgeLeavesLiveSessionsAlone) {
-  use({.idle = milliseconds{600} * kSlowdown, .absolute = seconds{600}});
+  use({.idle = milliseconds{2000} * kSlowdown, .absolute = seconds{600}});
   const auto live = create("alice");
   create("bob");
   ASSERT_TRUE(wait_until([&] {
