@@ -28,9 +28,6 @@ function(show_log_and_fail kind)
   message(FATAL_ERROR "${kind} failed")
 endfunction()
 
-set(ENV{ASAN_OPTIONS} detect_stack_use_after_return=1:quarantine_size_mb=16)
-set(ENV{TSAN_OPTIONS} suppressions=${CTEST_SOURCE_DIRECTORY}/tests/sanitizers/tsan.supp)
-
 ctest_start(Experimental)
 ctest_configure(OPTIONS "--preset=${PRESET}" RETURN_VALUE failed)
 if(failed)
