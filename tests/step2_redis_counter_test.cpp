@@ -1,6 +1,7 @@
 // Step 2: visits are counted in Redis.
 
-#include "redis_scenarios.hpp"
+#include "counter_scenarios.hpp"
+#include "redis_fault_scenarios.hpp"
 
 namespace sessions::test {
 namespace {
@@ -10,16 +11,17 @@ class Step2Contract : public CounterScenarios {
   Step2Contract() : CounterScenarios{"step2_redis_counter", Store::kRedis} {}
 };
 
-class Step2RedisCounter : public RedisScenarios {
+class Step2RedisCounter : public RedisFaultScenarios {
  protected:
-  Step2RedisCounter() : RedisScenarios{"step2_redis_counter", Store::kRedis} {}
+  Step2RedisCounter() : RedisFaultScenarios{"step2_redis_counter", Store::kRedis} {}
 };
 
 [[maybe_unused]] const bool kRegistered =
     register_scenarios<Step2Contract>("Step2Contract", HttpScenarios::all()) &&
     register_scenarios<Step2Contract>("Step2Contract", CounterScenarios::counting()) &&
     register_scenarios<Step2RedisCounter>("Step2RedisCounter", ProgramScenarios::all()) &&
-    register_scenarios<Step2RedisCounter>("Step2RedisCounter", RedisScenarios::storing());
+    register_scenarios<Step2RedisCounter>("Step2RedisCounter", RedisScenarios::storing()) &&
+    register_scenarios<Step2RedisCounter>("Step2RedisCounter", RedisFaultScenarios::faults());
 
 TEST_F(Step2RedisCounter, CounterNeverExpires) {
   visit("alice");

@@ -1,6 +1,7 @@
 // Step 3: the counter starts again after ten idle seconds.
 
-#include "redis_scenarios.hpp"
+#include "counter_scenarios.hpp"
+#include "redis_fault_scenarios.hpp"
 
 namespace sessions::test {
 namespace {
@@ -12,9 +13,9 @@ class Step3Contract : public CounterScenarios {
   Step3Contract() : CounterScenarios{"step3_ttl", Store::kRedis} {}
 };
 
-class Step3Ttl : public RedisScenarios {
+class Step3Ttl : public RedisFaultScenarios {
  protected:
-  Step3Ttl() : RedisScenarios{"step3_ttl", Store::kRedis} {}
+  Step3Ttl() : RedisFaultScenarios{"step3_ttl", Store::kRedis} {}
 
   std::vector<std::string> variables() const override { return {"REDIS_URL", "SESSION_TTL"}; }
 
@@ -33,7 +34,8 @@ class Step3Ttl : public RedisScenarios {
     register_scenarios<Step3Contract>("Step3Contract", HttpScenarios::all()) &&
     register_scenarios<Step3Contract>("Step3Contract", CounterScenarios::counting()) &&
     register_scenarios<Step3Ttl>("Step3Ttl", ProgramScenarios::all()) &&
-    register_scenarios<Step3Ttl>("Step3Ttl", RedisScenarios::storing());
+    register_scenarios<Step3Ttl>("Step3Ttl", RedisScenarios::storing()) &&
+    register_scenarios<Step3Ttl>("Step3Ttl", RedisFaultScenarios::faults());
 
 TEST_F(Step3Ttl, CounterExpiresTenSecondsAfterEveryVisit) {
   for (int count = 1; count <= 3; ++count) {
