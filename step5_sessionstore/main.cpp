@@ -6,10 +6,7 @@
 //
 // Run it: ./tutorial run 5
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-
-#include <algorithm>
 
 #include "backend.hpp"
 #include "background_purge.hpp"
@@ -20,6 +17,7 @@
 #include "pages.hpp"
 #include "same_origin.hpp"
 #include "session.hpp"
+#include "session_list.hpp"
 #include "settings.hpp"
 #include "signed_cookie.hpp"
 #include "store_choice.hpp"
@@ -79,19 +77,7 @@ class Application {
       co_return redirect("/");
     }
     auto list = co_await store_.list(*username);
-    std::ranges::sort(list, {}, &SessionSummary::created);
-    std::string items;
-    for (const auto& [token, created, last_seen] : list) {
-      items += fmt::format("<li>Created {:%F %T} UTC, last seen {:%F %T} UTC{}</li>\n",
-                           fmt::gmtime(created), fmt::gmtime(last_seen),
-                           token == session.token() ? " (this one)" : "");
-    }
-    co_return Reply{
-        200, page(fmt::format("Sessions of {}\n<ul>\n{}</ul>\n"
-                              "<form method=\"post\" action=\"/logout-everywhere\">"
-                              "<p><input type=\"submit\" value=\"Log out everywhere\"></p></form>\n"
-                              "<p><a href=\"/\">Back</a></p>",
-                              escape(*username), items))};
+    co_return Reply{200, page(session_list(*username, std::move(list), *session.token()))};
   }
 
   asio::awaitable<Reply> logout_everywhere(Request request) {
