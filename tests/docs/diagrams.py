@@ -6,9 +6,8 @@ import http.server
 import threading
 
 from tests.browser import webdriver
-from tests.docs.document import ROOT, blocks_of
-
-MERMAID = "build/mermaid/*/package/dist"  # `./tutorial setup` puts it there
+from tests.docs import mermaid
+from tests.docs.document import blocks_of
 
 _LOAD = """
   return new Promise((resolve, reject) => {
@@ -51,13 +50,12 @@ def problems(lines, name):
     if not diagrams:
         return []
     missing = webdriver.missing_programs()
-    folders = sorted(ROOT.glob(MERMAID))
-    if not folders:
+    if not mermaid.SCRIPT.exists():
         missing.append("the npm package mermaid")
     if missing:
         raise Unavailable("; ".join(missing) + " missing, ./tutorial setup installs it")
     found = []
-    with _served(folders[-1]) as url, contextlib.closing(webdriver.Driver()) as driver, \
+    with _served(mermaid.SCRIPT.parent) as url, contextlib.closing(webdriver.Driver()) as driver, \
             contextlib.closing(driver.browser()) as browser:
         browser.open(url)
         browser.run(_LOAD)
