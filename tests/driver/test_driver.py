@@ -44,12 +44,21 @@ def eventually(condition, what):
 
 
 def start_time_of(process):
-    """Tells a process from a later one of the same number; None once it has ended."""
+    """Tells a process from a later one of the same number; None once it has ended with all its threads."""
     try:
         fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:
         return None
-    return None if fields[0] == "Z" else fields[19]
+    state, threads, start_time = fields[0], fields[17], fields[19]
+    # The first thread may be a zombie while others still hold the sockets.
+    return None if state == "Z" and threads == "1" else start_time
+
+
+def is_frozen(process):
+    """True once SIGSTOP has reached each thread."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in
+              pathlib.Path(f"/proc/{process}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 def children_of(process):
@@ -230,6 +239,7 @@ class Instances(unittest.TestCase):
         # A frozen instance is sent its share of requests; whether it counts them nobody can know.
         frozen = self.running.instances()[0]
         os.killpg(frozen, signal.SIGSTOP)
+        eventually(lambda: is_frozen(frozen), "the instance that freezes")
         failures = []
         visits = []
 
