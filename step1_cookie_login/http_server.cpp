@@ -23,6 +23,7 @@
 #include "connection.hpp"
 #include "errors.hpp"
 #include "immediate_executor.hpp"
+#include "request_parser.hpp"
 
 namespace sessions {
 namespace {
@@ -30,7 +31,6 @@ namespace {
 namespace Http = Pistache::Http;
 namespace Tcp = Pistache::Tcp;
 
-constexpr std::size_t kMaxRequestBytes = std::size_t{64} * 1024;
 constexpr std::chrono::seconds kDrainTime{10};
 constexpr const char* kConnection = "connection";
 
@@ -41,78 +41,6 @@ constexpr std::string_view kHeadersOfEveryAnswer =
     "X-Content-Type-Options: nosniff\r\n"
     "Content-Security-Policy: default-src 'none'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'\r\n";
-
-/// Pistache reserves memory for the length that a client announces, before it has the bytes, and
-/// its decoder of chunked bodies loses bytes at the borders of packets: refuse both before they
-/// matter.
-class BoundedBody : public Http::Private::BodyStep {
- public:
-  BoundedBody(Http::Request* request, bool& more_input)
-      : BodyStep{request}, more_input_{more_input} {}
-
-  Http::Private::State apply(Pistache::StreamCursor& cursor) override {
-    const auto length = message->headers().tryGet<Http::Header::ContentLength>();
-    if (message->headers().tryGet<Http::Header::TransferEncoding>()) {
-      raise("The request's body needs a Content-Length.", Http::Code::Length_Required);
-    }
-    if (length && message->headers().getRaw("Content-Length").value().starts_with('-')) {
-      raise("The length of the request's body is negative.");
-    }
-    if (length && length->value() > kMaxRequestBytes) {
-      raise("The request is larger than 64 KiB.", Http::Code::Request_Entity_Too_Large);
-    }
-    const auto state = BodyStep::apply(cursor);
-    more_input_ = cursor.remaining() > 0;
-    return state;
-  }
-
- private:
-  bool& more_input_;
-};
-
-/// Pistache's parser with a bounded body. It also refuses what Pistache would wait on: a first line
-/// or a header that is not one, though an empty line has already ended the header section.
-class RequestParser : public Http::RequestParser {
- public:
-  RequestParser() : Http::RequestParser{kMaxRequestBytes} {
-    allSteps[kBodyStep] = std::make_unique<BoundedBody>(&request, more_input_);
-  }
-
-  /// True once a request is complete. Throws Http::HttpError if there will never be one.
-  bool complete_with(const char* bytes, std::size_t size) {
-    if (!feed(bytes, size)) {
-      throw Http::HttpError{Http::Code::Request_Entity_Too_Large,
-                            "The request is larger than 64 KiB."};
-    }
-    const bool is_complete = parse() == Http::Private::State::Done;
-    if (!is_complete && currentStep < kBodyStep && ends_header_section({bytes, size})) {
-      throw Http::HttpError{Http::Code::Bad_Request, "The header section is malformed."};
-    }
-    return is_complete;
-  }
-
-  void reset() override {
-    Http::RequestParser::reset();
-    last_bytes_.clear();
-  }
-
-  /// True if the client sent more than one request at once.
-  bool has_more_input() const { return more_input_; }
-
- private:
-  static constexpr std::size_t kBodyStep = 2;
-  static constexpr std::string_view kEmptyLine = "\r\n\r\n";
-
-  bool ends_header_section(std::string_view bytes) {
-    last_bytes_ += bytes;  // the empty line may arrive in pieces
-    const bool has_ended = last_bytes_.find(kEmptyLine) != std::string::npos;
-    last_bytes_.erase(0, last_bytes_.size() - std::min(last_bytes_.size(), kEmptyLine.size() - 1));
-    return has_ended;
-  }
-
-  bool more_input_ = false;
-  std::string last_bytes_;
-};
 
 bool wants_close(const Http::Request& request) {
   const auto header = request.headers().tryGetRaw("Connection");
