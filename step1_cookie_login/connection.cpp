@@ -1,10 +1,13 @@
 #include "connection.hpp"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
+#include <asio/posix/stream_descriptor.hpp>
 #include <cerrno>
-#include <exception>
+#include <optional>
+#include <string_view>
+#include <utility>
 
 namespace sessions {
 namespace {
@@ -13,7 +16,38 @@ namespace {
 // (RFC 9112, section 9.6).
 constexpr std::size_t kMaxDiscardedBytes = std::size_t{1024} * 1024;
 
+/// How many bytes the socket took, perhaps none, or nothing if it will never take any again.
+std::optional<std::size_t> send_without_waiting(int descriptor, std::string_view bytes) {
+  const auto sent = ::send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent >= 0) {
+    return static_cast<std::size_t>(sent);
+  }
+  return errno == EAGAIN || errno == EWOULDBLOCK ? std::optional<std::size_t>{0} : std::nullopt;
+}
+
 }  // namespace
+
+/// The answer to a client that reads slowly. Its descriptor is a duplicate, so it is this client's
+/// as long as it is open, whenever Pistache closes the original.
+struct Connection::Rest {
+  Rest(std::shared_ptr<void> request_in_flight, std::string answer, std::size_t sent_bytes,
+       asio::posix::stream_descriptor client)
+      : in_flight{std::move(request_in_flight)},
+        bytes{std::move(answer)},
+        sent{sent_bytes},
+        descriptor{std::move(client)} {}
+
+  std::shared_ptr<void> in_flight;
+  std::string bytes;
+  std::size_t sent;
+  asio::posix::stream_descriptor descriptor;
+};
+
+Connection::Connection(const std::shared_ptr<Pistache::Tcp::Peer>& peer,
+                       asio::io_context& slow_clients)
+    : peer_{peer}, slow_clients_{slow_clients} {}
+
+Connection::~Connection() = default;
 
 bool Connection::accepts_input(std::size_t size) {
   const std::lock_guard lock{mutex_};
@@ -40,42 +74,66 @@ void Connection::begin_request(bool close) {
 void Connection::mark_gone() {
   const std::lock_guard lock{mutex_};
   gone_ = true;
+  rest_.reset();
 }
 
-void Connection::answer(const std::string& bytes, std::shared_ptr<void> in_flight) {
-  std::unique_lock lock{mutex_};
+void Connection::answer(std::string bytes, std::shared_ptr<void> in_flight) {
+  const std::lock_guard lock{mutex_};
   const auto peer = peer_.lock();
   if (gone_ || !peer) {
     return;
   }
-  const auto sent = ::send(peer->fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  const auto sent = send_without_waiting(peer->fd(), bytes);
   //! [response isolation]
-  if (sent == static_cast<ssize_t>(bytes.size())) {
-    finish_answer(*peer);
-    return;
-  }
-  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+  if (!sent) {
     return;  // the client is leaving, and the worker will see it
   }
-  // The client reads slowly: Pistache's queue writes the rest when the socket takes it. It is put
-  // there while the connection is not gone, and the worker drains the queue before it closes.
-  const auto rest = bytes.substr(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
-  auto written = peer->send(Pistache::RawBuffer{rest, rest.size()}, MSG_NOSIGNAL);
-  lock.unlock();
-  written.then(
-      [self = shared_from_this(), in_flight = std::move(in_flight)](ssize_t) {
-        const std::lock_guard relock{self->mutex_};
-        if (const auto same_peer = self->peer_.lock(); same_peer && !self->gone_) {
-          self->finish_answer(*same_peer);
-        }
-      },
-      [](const std::exception_ptr&) {});
+  if (*sent == bytes.size()) {
+    finish_answer(peer->fd());
+    return;
+  }
+  const int duplicate = ::fcntl(peer->fd(), F_DUPFD_CLOEXEC, 0);
+  if (duplicate < 0) {
+    ::shutdown(peer->fd(), SHUT_RDWR);
+    return;
+  }
+  rest_ = std::make_unique<Rest>(std::move(in_flight), std::move(bytes), *sent,
+                                 asio::posix::stream_descriptor{slow_clients_, duplicate});
+  wait_until_writable();
 }
 
-void Connection::finish_answer(Pistache::Tcp::Peer& peer) {
+void Connection::wait_until_writable() {
+  rest_->descriptor.async_wait(asio::posix::stream_descriptor::wait_write,
+                               [weak = weak_from_this()](const std::error_code& cancelled) {
+                                 if (const auto self = weak.lock(); self && !cancelled) {
+                                   self->send_rest();
+                                 }
+                               });
+}
+
+void Connection::send_rest() {
+  const std::lock_guard lock{mutex_};
+  if (!rest_) {
+    return;  // the client left in this moment
+  }
+  const int descriptor = rest_->descriptor.native_handle();
+  const auto sent =
+      send_without_waiting(descriptor, std::string_view{rest_->bytes}.substr(rest_->sent));
+  if (sent) {
+    rest_->sent += *sent;
+    if (rest_->sent < rest_->bytes.size()) {
+      wait_until_writable();
+      return;
+    }
+    finish_answer(descriptor);
+  }
+  rest_.reset();
+}
+
+void Connection::finish_answer(int descriptor) {
   answering_ = false;
   if (closing_) {
-    ::shutdown(peer.fd(), SHUT_WR);
+    ::shutdown(descriptor, SHUT_WR);
   }
 }
 

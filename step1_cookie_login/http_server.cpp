@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/execution_context.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
 #include <atomic>
 #include <cctype>
 #include <chrono>
@@ -93,8 +95,27 @@ struct ServerState {
 
   const Routes& routes;
   asio::execution_context context;
+  asio::io_context slow_clients{1};
   std::atomic<bool> stopping = false;
   std::atomic<int> in_flight = 0;
+};
+
+/// The thread that finishes the answers to clients that read slowly.
+class SlowClientThread {
+ public:
+  explicit SlowClientThread(asio::io_context& slow_clients)
+      : slow_clients_{slow_clients}, thread_{[this] { slow_clients_.run(); }} {}
+  ~SlowClientThread() {
+    slow_clients_.stop();
+    thread_.join();
+  }
+  SlowClientThread(const SlowClientThread&) = delete;
+  SlowClientThread& operator=(const SlowClientThread&) = delete;
+
+ private:
+  asio::io_context& slow_clients_;
+  asio::executor_work_guard<asio::io_context::executor_type> work_{slow_clients_.get_executor()};
+  std::thread thread_;
 };
 
 /// Counts a request as in flight until the last copy of the result is gone.
@@ -115,7 +136,7 @@ class PistacheHandler : public Http::Handler {
  private:
   void onConnection(const std::shared_ptr<Tcp::Peer>& peer) override {
     peer->putData(ParserData, std::make_shared<RequestParser>());
-    peer->putData(kConnection, std::make_shared<Connection>(peer));
+    peer->putData(kConnection, std::make_shared<Connection>(peer, state_->slow_clients));
   }
 
   void onDisconnection(const std::shared_ptr<Tcp::Peer>& peer) override {
@@ -256,6 +277,7 @@ int serve(const Settings& settings, const Routes& routes,
           const std::function<void()>& when_listening) {
   allow_many_connections();
   const auto state = std::make_shared<ServerState>(routes);
+  const SlowClientThread slow_client_thread{state->slow_clients};
   const auto endpoint = start_endpoint(settings, state);
   if (when_listening) {
     when_listening();

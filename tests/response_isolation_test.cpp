@@ -154,7 +154,8 @@ class PeerAndClient {
 // be hit reliably over HTTP.
 TEST(Step3ResponseIsolationOfConnection, NothingIsWrittenToADescriptorThatMayBelongToSomebodyElse) {
   PeerAndClient ends;
-  const auto connection = std::make_shared<Connection>(ends.peer);
+  asio::io_context slow_clients;
+  const auto connection = std::make_shared<Connection>(ends.peer, slow_clients);
   connection->begin_request(false);
   connection->answer("first", nullptr);
   EXPECT_EQ(ends.received_by_client(), "first");
