@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <stdexcept>
 
 #include "pages.hpp"
@@ -54,6 +55,12 @@ void Reply::add_header(std::string_view name, std::string_view value) {
 
 std::string_view reason_phrase(int status) {
   return Pistache::Http::codeString(static_cast<Pistache::Http::Code>(status));
+}
+
+std::string lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char letter) { return std::tolower(letter); });
+  return text;
 }
 
 Reply redirect(std::string_view path) {

@@ -54,6 +54,10 @@ class Reply {
 /// The words that go with a status code, such as "Not Found" (RFC 9110, section 15).
 std::string_view reason_phrase(int status);
 
+/// ASCII letters in lower case, the rest as it is: media types and connection options are compared
+/// without regard to case.
+std::string lower_case(std::string text);
+
 /// Sends the client to another page of this server with 302, as Flask's redirect() does.
 Reply redirect(std::string_view path);
 

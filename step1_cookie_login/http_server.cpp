@@ -13,7 +13,6 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <atomic>
-#include <cctype>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -46,9 +45,7 @@ constexpr std::string_view kHeadersOfEveryAnswer =
 
 bool wants_close(const Http::Request& request) {
   const auto header = request.headers().tryGetRaw("Connection");
-  auto value = header ? header->value() : std::string{};
-  std::ranges::transform(value, value.begin(),
-                         [](unsigned char letter) { return std::tolower(letter); });
+  const auto value = header ? lower_case(header->value()) : std::string{};
   return request.version() == Http::Version::Http11 ? value.find("close") != std::string::npos
                                                     : value.find("keep-alive") == std::string::npos;
 }

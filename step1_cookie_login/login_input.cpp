@@ -4,7 +4,6 @@
 #include <utf8.h>
 
 #include <algorithm>
-#include <cctype>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -42,11 +41,8 @@ std::optional<std::string> form_field(std::string_view form, std::string_view na
 
 bool is_form(const Request& request) {
   // Media types are compared without regard to case (RFC 9110, section 8.3.1).
-  auto type = request.header("Content-Type").value_or("");
-  type.resize(std::min(type.find_first_of("; \t"), type.size()));
-  std::ranges::transform(type, type.begin(),
-                         [](unsigned char letter) { return std::tolower(letter); });
-  return type == kFormType;
+  const auto type = lower_case(request.header("Content-Type").value_or(""));
+  return type.substr(0, type.find_first_of("; \t")) == kFormType;
 }
 
 bool has_control_character(std::string_view text) {
