@@ -5,7 +5,7 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCUMENTS = ("tutorial.md", "README.md")
+DOCUMENTS = ("tutorial.md", "README.md", "step4_firestore/README.md")
 
 _FENCE = re.compile(r"^```(?P<language>\w*)$")
 _DIRECTIVE = re.compile(r"^<!-- (?P<kind>snippet|pattern): (?P<argument>.*) -->$")

@@ -1,7 +1,8 @@
 """What can be checked of step 4's deployment without Docker and without Google Cloud.
 
-The YAML files can be read, every path that the Dockerfile copies exists, every setting has its place, and the program runs in
-a root directory that holds nothing but itself and the libraries of the packages that the image's last stage installs.
+The YAML files can be read, the commands name what is there, every path that the Dockerfile copies exists, every setting has
+its place, and the program runs in a root directory that holds nothing but itself and the libraries of the packages that the
+image's last stage installs.
 
 Usage: check_deployment.py REPOSITORY PROGRAM. Needs root, dpkg, and Debian 12, whose packages the image has; else exits with
 77, which CTest shows as a skip.
@@ -35,6 +36,17 @@ def check_yaml(folder: pathlib.Path) -> None:
     arguments = build["steps"][0]["args"]
     dockerfile = arguments[arguments.index("--file") + 1]
     check((folder.parent / dockerfile).is_file(), f"{dockerfile} does not exist")
+
+
+def check_commands(folder: pathlib.Path) -> None:
+    """tutorial.md is the only place that has the commands."""
+    text = (folder.parent / "tutorial.md").read_text()
+    for name in re.findall(r"^gcloud .*\bstep4_firestore/([\w.]+)", text, re.MULTILINE):
+        check((folder / name).is_file(), f"tutorial.md deploys with {name}, which does not exist")
+    settings = re.findall(r"^gcloud builds submit .*--substitutions=(\w+)=", text, re.MULTILINE)
+    check(bool(settings), "tutorial.md does not say how the image is built")
+    for name in settings:
+        check(f"${name}" in (folder / "cloudbuild.yaml").read_text(), f"cloudbuild.yaml does not use {name}")
 
 
 def stages_of(dockerfile: pathlib.Path) -> list[str]:
@@ -105,6 +117,7 @@ def main() -> int:
     repository, program = pathlib.Path(sys.argv[1]), sys.argv[2]
     folder = repository / "step4_firestore"
     check_yaml(folder)
+    check_commands(folder)
     build, final = stages_of(folder / "Dockerfile")
     for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", build, re.MULTILINE):
         for source in sources.split():
