@@ -235,7 +235,12 @@ void RedisClient::Link::open(redisAsyncContext* context) {
   context->ev.addWrite = on_add_write;
   context->ev.cleanup = on_cleanup;
   if (tls_) {
-    tls_->start(context->c, url_.host);
+    try {
+      tls_->start(context->c, url_.host);
+    } catch (const std::exception& error) {
+      close(error.what());  // another address may be the right one
+      throw;
+    }
   }
 }
 
@@ -305,6 +310,9 @@ void RedisClient::Link::read_when_ready() {
       [self = shared_from_this(), generation = generation_](const std::error_code& error) {
         if (!error && self->context_ != nullptr && self->generation_ == generation) {
           self->reading_ = false;
+          if (self->tls_) {
+            RedisTls::forget_failure();
+          }
           redisAsyncHandleRead(self->context_);
         }
       });
@@ -341,6 +349,9 @@ void RedisClient::Link::handle_write() {
   }
   writing_ = false;
   in_write_ = true;
+  if (tls_) {
+    RedisTls::forget_failure();
+  }
   redisAsyncHandleWrite(context_);
   in_write_ = false;
 }
@@ -379,7 +390,13 @@ void RedisClient::Link::on_reply(redisAsyncContext* context, void* reply, void* 
   self.sent_deadlines_.pop_front();
   if (reply == nullptr) {
     self.note_loss();
-    const auto reason = !self.failure_.empty() ? self.failure_ : std::string{context->errstr};
+    auto reason = self.failure_;
+    if (reason.empty() && self.tls_) {
+      reason = RedisTls::failure();
+    }
+    if (reason.empty()) {
+      reason = context->errstr;
+    }
     pending->complete(self.unavailable(reason.empty() ? "the connection was closed" : reason), {});
     return;
   }

@@ -20,7 +20,7 @@ void require(bool success, const char* what) {
   }
 }
 
-// hiredis reports a refused certificate as "Success".
+// OpenSSL's error says only that the certificate was refused, and not why.
 int log_refusal(int accepted, X509_STORE_CTX* verification) {
   if (accepted == 0) {
     spdlog::error("TLS: the certificate of Redis is refused: {}",
@@ -51,9 +51,23 @@ void RedisTls::start(redisContext& connection, const std::string& host) const {
     require(SSL_set_tlsext_host_name(session.get(), host.c_str()) == 1, "host");
   }
   if (redisInitiateSSL(&connection, session.get()) != REDIS_OK) {
-    throw std::runtime_error{fmt::format("TLS: {}", connection.errstr)};
+    const auto reason = failure();
+    throw std::runtime_error{reason.empty() ? fmt::format("TLS: {}", connection.errstr) : reason};
   }
   static_cast<void>(session.release());  // hiredis frees it with the connection
+}
+
+void RedisTls::forget_failure() { ERR_clear_error(); }
+
+std::string RedisTls::failure() {
+  const auto error = ERR_peek_last_error();
+  if (error == 0) {
+    return {};
+  }
+  const char* reason = ERR_reason_error_string(error);
+  return fmt::format(
+      "TLS: {}. Does this port speak TLS, and does OpenSSL trust the certificate (SSL_CERT_FILE)?",
+      reason != nullptr ? reason : "unknown error");
 }
 
 }  // namespace sessions

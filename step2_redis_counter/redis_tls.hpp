@@ -24,6 +24,13 @@ class RedisTls {
   /// std::runtime_error; a certificate that is refused shows later, as a failed command.
   void start(redisContext& connection, const std::string& host) const;
 
+  /// To be called before hiredis reads or writes: OpenSSL takes what anybody has left in the
+  /// thread's queue of errors for its own (SSL_get_error(3)).
+  static void forget_failure();
+  /// What OpenSSL has failed at since, and what to try; empty if it has not failed. hiredis reports
+  /// errno instead, which is often "Success".
+  static std::string failure();
+
  private:
   std::shared_ptr<SSL_CTX> context_;
 };

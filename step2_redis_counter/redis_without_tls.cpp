@@ -12,4 +12,8 @@ RedisTls::RedisTls() { throw std::logic_error{"this hiredis has no TLS"}; }
 
 void RedisTls::start(redisContext& /*connection*/, const std::string& /*host*/) const {}
 
+void RedisTls::forget_failure() {}
+
+std::string RedisTls::failure() { return {}; }
+
 }  // namespace sessions
