@@ -152,18 +152,18 @@ void RedisFaultScenarios::wrong_database_is_503() {
 }
 
 void RedisFaultScenarios::loading_redis_is_503_until_it_has_loaded() {
-  std::atomic<bool> is_loading = true;
-  RedisStandIn stand_in{[&](std::string_view command) -> RedisStandIn::Answer {
-    if (command == "SELECT") {
-      return {"+OK\r\n"};
-    }
-    return {is_loading ? "-LOADING Redis is loading the dataset in memory\r\n" : ":1\r\n"};
-  }};
-  ServerProcess other{step(), {{"REDIS_URL", stand_in.url()}}};
-  expect_unavailable(other.url());
-  EXPECT_TRUE(other.logs("LOADING"));
-  is_loading = false;
-  EXPECT_EQ(visits_in(visit("alice", other.url())), 1);
+  // A millisecond for each key, and a look at its clients every 1,024 bytes.
+  RedisProcess slow{{"--enable-debug-command", "yes", "--key-load-delay", "1000",
+                     "--loading-process-events-interval-bytes", "1024"}};
+  slow.command({"DEBUG", "POPULATE", "2000"});
+  ServerProcess other{step(), {{"REDIS_URL", slow.url()}}};
+  {
+    const std::jthread loading{[&] { slow.command({"DEBUG", "RELOAD"}); }};
+    EXPECT_TRUE(wait_until([&] { return visit("alice", other.url()).status == 503; }));
+    expect_unavailable(other.url());
+    EXPECT_TRUE(other.logs("LOADING"));
+  }
+  EXPECT_EQ(visits_in(visit("bert", other.url())), 1);
 }
 
 void RedisFaultScenarios::reply_that_is_cut_off_is_503() {
