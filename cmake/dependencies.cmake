@@ -54,3 +54,9 @@ find_package(GTest)
 if(NOT GTest_FOUND OR NOT TARGET GTest::gmock)
   message(FATAL_ERROR "GoogleTest is missing. Install it: apt-get install libgtest-dev libgmock-dev, or run ./tutorial setup")
 endif()
+
+# Runs the tests that are written in Python.
+find_package(Python3 COMPONENTS Interpreter)
+if(NOT Python3_Interpreter_FOUND)
+  message(FATAL_ERROR "Python is missing. Install it: apt-get install python3, or run ./tutorial setup")
+endif()
