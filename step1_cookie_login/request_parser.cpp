@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string_view>
 
 namespace sessions {
 namespace {
@@ -12,9 +13,13 @@ constexpr std::size_t kMaxRequestBytes = std::size_t{64} * 1024;
 constexpr std::size_t kBodyStep = 2;
 constexpr std::string_view kEmptyLine = "\r\n\r\n";
 
+bool is_whole_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 /// Pistache reserves memory for the length that a client announces, before it has the bytes, and
 /// its decoder of chunked bodies loses bytes at the borders of packets: refuse both before they
-/// matter.
+/// matter. It also takes a length that is not a number for 0.
 class BoundedBody : public Http::Private::BodyStep {
  public:
   BoundedBody(Http::Request* request, bool& more_input)
@@ -25,8 +30,8 @@ class BoundedBody : public Http::Private::BodyStep {
     if (message->headers().tryGet<Http::Header::TransferEncoding>()) {
       raise("The request's body needs a Content-Length.", Http::Code::Length_Required);
     }
-    if (length && message->headers().getRaw("Content-Length").value().starts_with('-')) {
-      raise("The length of the request's body is negative.");
+    if (length && !is_whole_number(message->headers().getRaw("Content-Length").value())) {
+      raise("The length of the request's body is not a whole number.");
     }
     if (length && length->value() > kMaxRequestBytes) {
       raise("The request is larger than 64 KiB.", Http::Code::Request_Entity_Too_Large);

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "http_message.hpp"
 #include "http_scenarios.hpp"
+#include "pages.hpp"
 #include "program_scenarios.hpp"
 #include "raw_connection.hpp"
 #include "token.hpp"
@@ -40,6 +42,19 @@ class Step1Cookie : public ProgramScenarios {
     register_scenarios<Step1Contract>("Step1Contract", HttpScenarios::all());
 [[maybe_unused]] const bool kProgram =
     register_scenarios<Step1Cookie>("Step1Cookie", ProgramScenarios::all());
+
+// No page of a step lets a visitor's text into a header. A changed one may.
+TEST(Step1Reply, HeaderCannotBreakOutOfItsLine) {
+  Reply reply;
+  EXPECT_THROW(reply.add_header("Location", "/\r\nSet-Cookie: a=b"), std::invalid_argument);
+  EXPECT_THROW(reply.add_header("X: y\nZ", "z"), std::invalid_argument);
+  EXPECT_EQ(reply.header_lines(), "");
+}
+
+TEST(Step1Pages, TextIsEscapedForContentAndForAttributes) {
+  EXPECT_EQ(escape(R"(<a href="x" title='y'>&amp;)"),
+            "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;amp;");
+}
 
 constexpr std::string_view kHeader = R"({"alg":"HS256","typ":"JWT"})";
 constexpr std::string_view kAudience = "cpp-sessions/username";
@@ -210,6 +225,30 @@ TEST_F(Step1Cookie, CookiesAreNotSecureWithoutTheSetting) {
     ServerProcess plain{step(), {{"COOKIE_SECURE", value}}};
     const auto login = HttpClient{plain.url()}.post("/login", "username=xaver");
     EXPECT_THAT(login.header("Set-Cookie").value_or(""), Not(HasSubstr("Secure")));
+  }
+}
+
+TEST_F(Step1Cookie, PagesMayLoadNothingAndSendFormsHereOnly) {
+  EXPECT_EQ(HttpClient{server().url()}.get("/").header("Content-Security-Policy"),
+            "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
+}
+
+TEST_F(Step1Cookie, MalformedRequestIsAnsweredInOurOwnWords) {
+  for (const auto& header_line : {"Date: today\r\n", "Cookie: a\r\n", "Content-Length: ten\r\n"}) {
+    RawConnection connection{server().url()};
+    connection.send(request_text("GET", "/", header_line));
+    const auto response = connection.read_response();
+    EXPECT_EQ(response.status, 400) << header_line;
+    EXPECT_THAT(response.body, HasSubstr("<p>The request is malformed.</p>")) << header_line;
+  }
+}
+
+TEST_F(Step1Cookie, BodyOfAnotherTypeIsNoForm) {
+  for (const auto& type : {"text/plain", "multipart/form-data; boundary=x", "application/json"}) {
+    const auto response =
+        HttpClient{server().url()}.post("/login", "username=mallory", {{"Content-Type", type}});
+    EXPECT_EQ(response.status, 400) << type;
+    EXPECT_EQ(response.header("Set-Cookie"), std::nullopt) << type;
   }
 }
 
