@@ -31,8 +31,8 @@ require_module(openssl openssl libssl-dev)
 require_module(spdlog spdlog libspdlog-dev)
 require_module(uuid uuid uuid-dev)
 require_header(asio asio.hpp libasio-dev)
-# With AddressSanitizer's instrumentation GCC 12 takes asio's operator delete for a stranger to its operator new.
-if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=address")
+# Where a sanitizer keeps GCC 12 from inlining, it takes asio's operator delete for a stranger to its operator new.
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
   set_property(TARGET asio APPEND PROPERTY INTERFACE_COMPILE_OPTIONS -Wno-mismatched-new-delete)
 endif()
 # GCC's ThreadSanitizer does not know the fences that asio uses beside its own locks, and says so as a warning.
