@@ -1,11 +1,6 @@
 #include "signed_cookie.hpp"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <jwt/jwt.hpp>
 #include <ranges>
@@ -20,47 +15,30 @@ constexpr std::size_t kMaxTokenBytes = 4096;  // what a browser keeps of one coo
 constexpr std::chrono::seconds kLifetime = std::chrono::days{31};
 constexpr std::chrono::seconds kClockSkew{60};  // between the servers that share a key
 
-std::vector<std::string> signing_keys(const Settings& settings) {
-  std::vector<std::string> keys{settings[kSecretKey]};
-  if (keys.front().empty()) {
+std::vector<SigningKey> signing_keys(const Settings& settings) {
+  std::vector<std::string> secrets{settings[kSecretKey]};
+  if (secrets.front().empty()) {
     throw SettingError{kSecretKey.name,
                        "is not set. Make one: export SECRET_KEY=$(openssl rand -hex 32)"};
   }
   for (const auto part : std::views::split(settings[kSecretKeyFallbacks], ',')) {
-    keys.emplace_back(part.begin(), part.end());
+    secrets.emplace_back(part.begin(), part.end());
   }
-  for (const auto& key : keys) {
-    if (key.size() < kMinKeyBytes) {
-      throw SettingError{&key == &keys.front() ? kSecretKey.name : kSecretKeyFallbacks.name,
+  for (const auto& secret : secrets) {
+    if (secret.size() < kMinKeyBytes) {
+      throw SettingError{&secret == &secrets.front() ? kSecretKey.name : kSecretKeyFallbacks.name,
                          "each key needs at least 32 bytes. Make one: openssl rand -hex 32"};
     }
   }
-  return keys;
-}
-
-std::string base64url(std::string_view bytes) {
-  auto encoded = jwt::base64_encode(bytes.data(), bytes.size());
-  encoded.resize(jwt::base64_uri_encode(encoded.data(), encoded.size()));
-  return encoded;
-}
-
-// cpp-jwt can verify too, but it parses first, aborts on bytes above 0x7f and compares signatures
-// in a time that depends on their content. So the signature is checked here, before anything is
-// parsed.
-bool is_signature_of(std::string_view signature, std::string_view signed_part,
-                     const std::string& key) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int digest_size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(signed_part.data()), signed_part.size(),
-       digest.data(), &digest_size);
-  const auto expected = base64url({reinterpret_cast<const char*>(digest.data()), digest_size});
-  return signature.size() == expected.size() &&
-         CRYPTO_memcmp(signature.data(), expected.data(), expected.size()) == 0;
+  return {secrets.begin(), secrets.end()};
 }
 
 /// True if the token has three parts and the last one is the signature of the others.
-bool is_signed_with_any(std::string_view token, const std::vector<std::string>& keys) {
+///
+/// cpp-jwt can verify too, but it parses first, aborts on bytes above 0x7f and compares signatures
+/// in a time that depends on their content. So the signature is checked here, before anything is
+/// parsed.
+bool is_signed_with_any(std::string_view token, const std::vector<SigningKey>& keys) {
   if (token.size() > kMaxTokenBytes || std::ranges::count(token, '.') != 2) {
     return false;
   }
@@ -68,7 +46,7 @@ bool is_signed_with_any(std::string_view token, const std::vector<std::string>& 
   const auto signature = token.substr(last_dot + 1);
   const auto signed_part = token.substr(0, last_dot);
   return std::ranges::any_of(
-      keys, [&](const auto& key) { return is_signature_of(signature, signed_part, key); });
+      keys, [&](const auto& key) { return key.has_signed(signed_part, signature); });
 }
 
 std::int64_t seconds_since_epoch() {
@@ -114,7 +92,7 @@ std::optional<std::string> SignedCookie::read(const Request& request) const {
 void SignedCookie::write(Reply& reply, const std::string& value) const {
   using namespace jwt::params;
   const auto now = seconds_since_epoch();
-  jwt::jwt_object token{algorithm("HS256"), secret(keys_.front())};
+  jwt::jwt_object token{algorithm("HS256"), secret(keys_.front().secret())};
   token.add_claim("aud", audience_)
       .add_claim("iat", now)
       .add_claim("exp", now + kLifetime.count())

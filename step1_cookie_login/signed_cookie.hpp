@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cookie.hpp"
+#include "signing_key.hpp"
 
 namespace sessions {
 
@@ -36,7 +37,7 @@ class SignedCookie {
   Cookie cookie_;
   std::string claim_;
   std::string audience_;
-  std::vector<std::string> keys_;  ///< the first one signs, all of them verify
+  std::vector<SigningKey> keys_;  ///< the first one signs, all of them verify
 };
 
 }  // namespace sessions

@@ -67,6 +67,7 @@ RedisReply converted(const redisReply& reply) {
       return RedisReply{std::string{reply.str, static_cast<std::size_t>(reply.len)}};
     case REDIS_REPLY_ARRAY: {
       RedisReply::List list;
+      list.reserve(reply.elements);
       std::transform(reply.element, reply.element + reply.elements, std::back_inserter(list),
                      [](const redisReply* element) { return converted(*element); });
       return RedisReply{std::move(list)};
@@ -125,6 +126,8 @@ void RedisClient::Link::submit(std::unique_ptr<PendingCommand> command) {
 void RedisClient::Link::write(std::unique_ptr<PendingCommand> command) {
   std::vector<const char*> arguments;
   std::vector<std::size_t> sizes;
+  arguments.reserve(command->arguments().size());
+  sizes.reserve(command->arguments().size());
   for (const auto& argument : command->arguments()) {
     arguments.push_back(argument.data());
     sizes.push_back(argument.size());
