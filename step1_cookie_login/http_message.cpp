@@ -1,9 +1,12 @@
 #include "http_message.hpp"
 
 #include <fmt/format.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
+#include <ranges>
 #include <stdexcept>
 
 #include "pages.hpp"
@@ -25,9 +28,18 @@ bool has_control_character(std::string_view text) {
 
 }  // namespace
 
+Request::Request(const Pistache::Http::Request& request)
+    : method_{request.method()}, path_{request.resource()}, body_{request.body()} {
+  const auto& headers = request.headers().rawList();
+  headers_.reserve(headers.size());
+  std::ranges::copy(headers | std::views::values, std::back_inserter(headers_));
+}
+
 std::optional<std::string> Request::header(const std::string& name) const {
-  const auto header = request_.headers().tryGetRaw(name);
-  return header ? std::optional{header->value()} : std::nullopt;
+  const auto found = std::ranges::find_if(headers_, [&](const auto& header) {
+    return ::strcasecmp(header.name().c_str(), name.c_str()) == 0;
+  });
+  return found == headers_.end() ? std::nullopt : std::optional{found->value()};
 }
 
 std::optional<std::string> Request::cookie(std::string_view name) const {

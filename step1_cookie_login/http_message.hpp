@@ -6,20 +6,24 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sessions {
 
 using Method = Pistache::Http::Method;
 
 /// A request as it came from the client. Nothing in it can be trusted.
+///
+/// It copies what a handler may ask for: a handler can end on another thread, and to free there all
+/// that Pistache's parser has allocated here would cost more.
 class Request {
  public:
-  explicit Request(Pistache::Http::Request request) : request_{std::move(request)} {}
+  explicit Request(const Pistache::Http::Request& request);
 
-  Method method() const { return request_.method(); }
+  Method method() const { return method_; }
   /// The path as sent, not percent-decoded, without the query.
-  const std::string& path() const { return request_.resource(); }
-  const std::string& body() const { return request_.body(); }
+  const std::string& path() const { return path_; }
+  const std::string& body() const { return body_; }
   /// A header's value; names are compared without regard to case.
   std::optional<std::string> header(const std::string& name) const;
   /// The value of the first cookie of this name: browsers send the most specific one first
@@ -27,7 +31,10 @@ class Request {
   std::optional<std::string> cookie(std::string_view name) const;
 
  private:
-  Pistache::Http::Request request_;
+  Method method_;
+  std::string path_;
+  std::string body_;
+  std::vector<Pistache::Http::Header::Raw> headers_;
 };
 
 /// An answer. The server adds the headers that every answer has.

@@ -175,7 +175,7 @@ class PistacheHandler : public Http::Handler {
                           .keep_alive = !parser.has_more_input() && !wants_close(parser.request) &&
                                         !state_->stopping};
     connection->begin_request(!form.keep_alive);
-    Request request{std::move(parser.request)};
+    Request request{parser.request};
     const auto method = request.method();
     const auto path = request.path();
     asio::co_spawn(ImmediateExecutor{state_->context}, state_->routes.answer(std::move(request)),
