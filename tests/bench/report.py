@@ -46,6 +46,7 @@ class Results:
         self.steps = steps
         self.effort = effort
         self.started = datetime.datetime.now(datetime.timezone.utc)
+        self.load_at_start = os.getloadavg()[0]
         self.minutes = 0.0
         self.sections = []
         self.notes = []
@@ -75,7 +76,8 @@ class Results:
         seconds = self.effort.seconds
         lines = ["# Benchmark", "",
                  f"Written by `./tutorial bench` on {self.started:%Y-%m-%d %H:%M} UTC in {self.minutes:.0f} minutes. "
-                 f"{machine()}", "",
+                 f"{machine()} The load average was {self.load_at_start:.1f} when it began: whatever else runs "
+                 "takes cores from all rows, and not from each the same.", "",
                  f"wrk over keep-alive connections; {self.effort.rounds} round(s) in turns, {seconds} s each, medians. "
                  "Every turn checks the pages and that the visits counted equal the answers received. "
                  "The last column says how many times the first row's rate that is (at each number of "
