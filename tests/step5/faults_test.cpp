@@ -155,6 +155,13 @@ TEST_F(Step5RedisRecord, WithoutUsernameIsNoSession) {
   expect_no_session_and_a_log_line();
 }
 
+TEST_F(Step5RedisRecord, LogLineOfACorruptOneHoldsNoToken) {
+  const auto token = key().substr(std::string{"session:"}.size());
+  redis().command({"HDEL", key(), "username"});
+  expect_no_session_and_a_log_line();
+  EXPECT_THAT(server().log(), testing::Not(HasSubstr(token)));
+}
+
 TEST_F(Step5RedisRecord, WithoutCreationIsNoSession) {
   redis().command({"HSET", key(), "createdAt", "yesterday"});
   expect_no_session_and_a_log_line();

@@ -93,6 +93,8 @@ std::span<const Scenario<SessionScenarios>> SessionScenarios::settings() {
   using Self = SessionScenarios;
   static constexpr std::array kAll{
       Scenario<Self>{"SessionsPageMarksThisOne", &Self::sessions_page_marks_this_one},
+      Scenario<Self>{"RequestsOfSiblingHostsAreRefused",
+                     &Self::requests_of_sibling_hosts_are_refused},
       Scenario<Self>{"UnknownAndMalformedTokensAreAnonymous",
                      &Self::unknown_and_malformed_tokens_are_anonymous},
       Scenario<Self>{"IdleSessionEnds", &Self::idle_session_ends},
@@ -336,6 +338,16 @@ void SessionScenarios::sessions_page_marks_this_one() {
   }
   EXPECT_NE(first->get("/sessions").body.find("(this one)"),
             second->get("/sessions").body.find("(this one)"));
+}
+
+void SessionScenarios::requests_of_sibling_hosts_are_refused() {
+  // The cookie is SameSite=Lax, and for the browser the other hosts of a domain are the same site.
+  const auto client = logged_in("alice");
+  const Headers sibling{{"Sec-Fetch-Site", "same-site"}};
+  EXPECT_EQ(client->post("/login", "username=mallory", sibling).status, 403);
+  EXPECT_EQ(client->post("/logout", "", sibling).status, 403);
+  EXPECT_EQ(client->post("/logout-everywhere", "", sibling).status, 403);
+  EXPECT_EQ(visits_in(client->get("/")), 1);
 }
 
 void SessionScenarios::unknown_and_malformed_tokens_are_anonymous() {

@@ -47,6 +47,7 @@ class SessionScenarios : public HttpScenarios {
   void get_does_not_log_out_everywhere();
 
   void sessions_page_marks_this_one();
+  void requests_of_sibling_hosts_are_refused();
   void unknown_and_malformed_tokens_are_anonymous();
   void idle_session_ends();
   void active_session_ends_at_maximum_age();
