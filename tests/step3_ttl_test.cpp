@@ -46,6 +46,13 @@ TEST_F(Step3Ttl, CounterExpiresTenSecondsAfterEveryVisit) {
   }
 }
 
+// As two commands, a crash in between would leave a counter that never expires.
+TEST_F(Step3Ttl, CountAndExpiryAreOneScript) {
+  EXPECT_EQ(visits_in(visit("alice")), 1);
+  EXPECT_THAT(redis().command({"INFO", "commandstats"}).value_or(""),
+              testing::HasSubstr("cmdstat_eval:calls=1,"));
+}
+
 TEST_F(Step3Ttl, CounterStartsAgainAfterTenIdleSeconds) {
   HttpClient client{server().url()};
   client.keep_cookies();
@@ -53,11 +60,8 @@ TEST_F(Step3Ttl, CounterStartsAgainAfterTenIdleSeconds) {
   EXPECT_EQ(visits_in(client.get("/")), 1);
   EXPECT_EQ(visits_in(client.get("/")), 2);
   const auto last_visit = Clock::now();
-  ASSERT_TRUE(wait_until(
-      [&] {
-        return redis().command({"EXISTS", "user:alice"}) == "0";
-      },
-      seconds{15}));
+  ASSERT_TRUE(
+      wait_until([&] { return redis().command({"EXISTS", "user:alice"}) == "0"; }, seconds{15}));
   const auto idle = Clock::now() - last_visit;
   EXPECT_GT(idle, milliseconds{9500});
   EXPECT_LT(idle, milliseconds{12000} * kSlowdown);

@@ -167,6 +167,14 @@ TEST_F(Step5RedisRecord, WithoutCreationIsNoSession) {
   expect_no_session_and_a_log_line();
 }
 
+TEST_F(Step5RedisRecord, PastItsLifetimeIsNotListedThoughItIsThere) {
+  const auto old = key();
+  const auto other = log_in(server().url());
+  redis().command({"HSET", old, "createdAt", "1000"});
+  const auto page = other->get("/sessions").body;
+  EXPECT_EQ(page.find("<li>"), page.rfind("<li>")) << page;
+}
+
 TEST_F(Step5RedisRecord, WithVisitsThatAreNoNumberIsNoSession) {
   redis().command({"HSET", key(), "visits", "many"});
   expect_no_session_and_a_log_line();
