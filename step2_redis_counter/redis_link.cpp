@@ -223,6 +223,10 @@ void RedisClient::Link::open(redisAsyncContext* context) {
   if (context == nullptr) {
     throw std::bad_alloc{};
   }
+  if (state_ == State::kStopped) {  // while the address was looked up, say
+    redisAsyncFree(context);
+    throw ClientStopped{};
+  }
   if (context->err != 0) {
     const std::string reason = context->errstr;
     redisAsyncFree(context);
