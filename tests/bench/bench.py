@@ -43,7 +43,7 @@ class Effort:
     memory_seconds: int
 
 
-FULL = Effort(rounds=3, warm_up=3, seconds=8, memory_seconds=600)
+FULL = Effort(rounds=3, warm_up=2, seconds=5, memory_seconds=600)
 QUICK = Effort(rounds=1, warm_up=1, seconds=2, memory_seconds=60)
 
 
