@@ -138,7 +138,6 @@ class PistacheHandler : public Http::Handler {
 
   void onDisconnection(const std::shared_ptr<Tcp::Peer>& peer) override {
     connection_of(peer)->mark_gone();
-    transport()->flush();
   }
 
   // Replaces Pistache's own onInput, which answers what it cannot parse with the parser's words and
