@@ -275,8 +275,8 @@ def main():
     results.minutes = (time.monotonic() - started) / 60
     print("\n" + results.markdown())
     if not arguments.step:
-        results.write(BENCH / "results.md", BENCH / "results.svg")
-        print(f"Written to {BENCH.relative_to(ROOT)}/results.md and results.svg")
+        results.write(BENCH / "results.md", BENCH / "results.svg", ROOT / "README.md")
+        print(f"Written to {BENCH.relative_to(ROOT)}/results.md and results.svg; README.md quotes it")
     return 0 if results.all_reached() else 1
 
 

@@ -41,6 +41,10 @@ class Target:
     ok: bool
 
 
+QUOTE_BEGIN = "<!-- the table of tests/bench/results.md, quoted by ./tutorial bench -->"
+QUOTE_END = "<!-- end of the table -->"
+
+
 class Results:
     def __init__(self, steps, effort):
         self.steps = steps
@@ -82,10 +86,7 @@ class Results:
                  "Every turn checks the pages and that the visits counted equal the answers received. "
                  "The last column says how many times the first row's rate that is (at each number of "
                  "connections). Memory is resident memory after the run; processes that share pages count "
-                 "them once.", "", "## Targets", "", "| target | must reach | reached (connections) | |", "|---|---|---|---|"]
-        for target in self.targets:
-            lines.append(f"| {target.name} | {target.required} | {target.reached} | {'yes' if target.ok else '**no**'} |")
-        lines += ["", "## Measurements", ""]
+                 "them once.", "", "## Targets", "", *self.table_of_targets(), "", "## Measurements", ""]
         lines += ["| | connections | requests/s | p50 ms | p99 ms | failed | MiB | first row is |", "|---|--:|--:|--:|--:|--:|--:|--:|"]
         for section in self.sections:
             lines.append(f"| **{section.title}** | | | | | | | |")
@@ -100,9 +101,18 @@ class Results:
         lines += ["", "## Versions", "", ", ".join(versions()) + ".", ""]
         return "\n".join(lines)
 
-    def write(self, markdown, picture):
+    def table_of_targets(self):
+        lines = ["| target | must reach | reached (connections) | |", "|---|---|---|---|"]
+        return lines + [f"| {target.name} | {target.required} | {target.reached} | {'yes' if target.ok else '**no**'} |"
+                        for target in self.targets]
+
+    def write(self, markdown, picture, readme):
+        """Writes the result, its picture, and the table of targets that the README quotes between two marks."""
         markdown.write_text(self.markdown() + "![Requests per second](results.svg)\n")
         picture.write_text(self.svg())
+        before, _, rest = readme.read_text().partition(QUOTE_BEGIN)
+        after = rest.partition(QUOTE_END)[2]
+        readme.write_text("\n".join([before + QUOTE_BEGIN, "", *self.table_of_targets(), "", QUOTE_END + after]))
 
     def svg(self):
         """Horizontal bars of requests/s, one panel for each section."""

@@ -56,7 +56,20 @@ def check_diagrams(_write):
     return [problem for name in DOCUMENTS for problem in diagrams.problems(read_lines(ROOT / name), name)]
 
 
-CHECKS = {"snippets": check_snippets, "links": check_links, "diagrams": check_diagrams, "console": check_console}
+def check_benchmark(_write):
+    """Says if README.md quotes another run of the benchmark than the last one."""
+    readme, results = (read_lines(ROOT / name) for name in ("README.md", "tests/bench/results.md"))
+
+    def rows(lines, first, last):
+        return [line for line in lines[lines.index(first):lines.index(last)] if line.startswith("|")]
+
+    quoted = rows(readme, "## How fast it is", "## How the repository is laid out")
+    measured = rows(results, "## Targets", "## Measurements")
+    return [] if quoted == measured else ["README.md: the table of the benchmark is not that of tests/bench/results.md"]
+
+
+CHECKS = {"snippets": check_snippets, "links": check_links, "diagrams": check_diagrams, "console": check_console,
+          "benchmark": check_benchmark}
 SKIPPED = 77  # CTest's SKIP_RETURN_CODE
 
 
