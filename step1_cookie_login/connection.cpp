@@ -30,13 +30,6 @@ std::optional<std::size_t> send_without_waiting(int descriptor, std::string_view
 /// The answer to a client that reads slowly. Its descriptor is a duplicate, so it is this client's
 /// as long as it is open, whenever Pistache closes the original.
 struct Connection::Rest {
-  Rest(std::shared_ptr<void> request_in_flight, std::string answer, std::size_t sent_bytes,
-       asio::posix::stream_descriptor client)
-      : in_flight{std::move(request_in_flight)},
-        bytes{std::move(answer)},
-        sent{sent_bytes},
-        descriptor{std::move(client)} {}
-
   std::shared_ptr<void> in_flight;
   std::string bytes;
   std::size_t sent;

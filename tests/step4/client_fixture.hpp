@@ -10,22 +10,20 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "behind_fault_proxy.hpp"
 #include "firestore_client.hpp"
-#include "firestore_emulator.hpp"
-#include "firestore_fault_proxy.hpp"
 #include "google_credentials.hpp"
 
 namespace sessions::test {
 
 /// A client behind a fault proxy.
-class Step4Client : public testing::Test {
+class Step4Client : public BehindFaultProxy {
  protected:
   void SetUp() override {
-    if (!FirestoreEmulator::is_installed()) {
-      return skip_for_lack_of("The Firestore emulator");
+    BehindFaultProxy::SetUp();
+    if (IsSkipped()) {
+      return;
     }
-    project_.emplace(FirestoreEmulator::shared());
-    proxy_.emplace(FirestoreEmulator::shared());
     client_.emplace(backend_, FirestoreDatabase{proxy_->url(), project_->id(),
                                                 std::make_shared<EmulatorOwner>()});
   }
@@ -52,8 +50,6 @@ class Step4Client : public testing::Test {
   }
 
   Backend backend_;
-  std::optional<FirestoreProject> project_;
-  std::optional<FirestoreFaultProxy> proxy_;
   std::optional<FirestoreClient> client_;
 };
 

@@ -8,8 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "firestore_emulator.hpp"
-#include "firestore_fault_proxy.hpp"
+#include "behind_fault_proxy.hpp"
 #include "http_client.hpp"
 #include "server_process.hpp"
 
@@ -21,14 +20,13 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 /// A server behind a fault proxy, and a visitor who has been there once.
-class Step4Faults : public testing::Test {
+class Step4Faults : public BehindFaultProxy {
  protected:
   void SetUp() override {
-    if (!FirestoreEmulator::is_installed()) {
-      return skip_for_lack_of("The Firestore emulator");
+    BehindFaultProxy::SetUp();
+    if (IsSkipped()) {
+      return;
     }
-    project_.emplace(FirestoreEmulator::shared());
-    proxy_.emplace(FirestoreEmulator::shared());
     auto environment = project_->environment();
     environment["FIRESTORE_EMULATOR_HOST"] = proxy_->host();
     server_.emplace("step4_firestore", environment);
@@ -67,8 +65,6 @@ class Step4Faults : public testing::Test {
     return all;
   }
 
-  std::optional<FirestoreProject> project_;
-  std::optional<FirestoreFaultProxy> proxy_;
   std::optional<ServerProcess> server_;
   std::string id_;
 };
