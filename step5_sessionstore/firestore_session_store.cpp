@@ -70,6 +70,12 @@ std::optional<Record> record_of(const FirestoreDocument& document) {
   return record;
 }
 
+/// A document outlives its session: a TTL policy can be a day late, and the absolute lifetime may
+/// be shorter than it was when the document was written.
+bool is_over(const Record& record, std::chrono::milliseconds absolute, FirestoreTime at) {
+  return at >= record.expires || at >= record.created + absolute;
+}
+
 }  // namespace
 
 asio::awaitable<SessionToken> FirestoreSessionStore::create(std::string username) {
@@ -131,7 +137,7 @@ asio::awaitable<std::vector<SessionSummary>> FirestoreSessionStore::list(std::st
   for (const auto& document : documents) {
     const auto token = token_of(document);
     const auto record = record_of(document);
-    if (token && record && record->expires > now()) {
+    if (token && record && !is_over(*record, lifetime_.absolute, now())) {
       summaries.push_back({*token, record->created, record->seen});
     }
   }
@@ -197,13 +203,13 @@ asio::awaitable<SessionStore::Access> FirestoreSessionStore::access(SessionToken
           co_return std::nullopt;
         }
         const auto seen = now();
-        const auto ends = record->created + lifetime_.absolute;
         FirestoreFields changed;
-        if (seen >= record->expires || seen >= ends || !change(record->fields, changed)) {
+        if (is_over(*record, lifetime_.absolute, seen) || !change(record->fields, changed)) {
           co_return std::nullopt;
         }
         changed.set(kSeenAt, seen)
-            .set(kExpireAt, std::min<FirestoreTime>(seen + lifetime_.idle, ends));
+            .set(kExpireAt, std::min<FirestoreTime>(seen + lifetime_.idle,
+                                                    record->created + lifetime_.absolute));
         transaction.write(FirestoreWrite::update(path, std::move(changed)));
         co_return std::move(record->fields);
       });

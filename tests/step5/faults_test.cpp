@@ -272,6 +272,13 @@ TEST_F(Step5FirestoreRecord, ThatHasExpiredIsNoSessionThoughItIsThere) {
   EXPECT_TRUE(client().get("/").contains(kAnonymous));
 }
 
+TEST_F(Step5FirestoreRecord, PastItsLifetimeIsNoSessionThoughItsExpiryIsLater) {
+  change("createdAt", {{"timestampValue", "2020-01-01T00:00:00Z"}});
+  const auto page = log_in(server().url())->get("/sessions").body;
+  EXPECT_EQ(page.find("<li>"), page.rfind("<li>")) << page;
+  EXPECT_TRUE(client().get("/").contains(kAnonymous));
+}
+
 TEST_F(Step5FirestoreRecord, IsPurgedWhenItHasExpired) {
   EXPECT_TRUE(wait_until([&] { return project().ids("sessions").empty(); }, seconds{40}));
 }
