@@ -82,18 +82,23 @@ class Step4Credentials : public Step4Client {
   void use(std::shared_ptr<const TokenSource> source) {
     client_.emplace(backend_, FirestoreDatabase{proxy_->url(), project_->id(), std::move(source)});
   }
+
+  void get_in_parallel(int requests) {
+    std::vector<std::future<std::optional<FirestoreDocument>>> calls;
+    for (int request = 0; request < requests; ++request) {
+      calls.push_back(
+          asio::co_spawn(backend_.context(), client_->get("things/a"), asio::use_future));
+    }
+    for (auto& call : calls) {
+      call.get();
+    }
+  }
 };
 
 TEST_F(Step4Credentials, ATokenIsFetchedOnceForAHundredRequests) {
   TokenStandIn tokens;
   use(std::make_shared<MetadataServer>(tokens.host()));
-  std::vector<std::future<std::optional<FirestoreDocument>>> calls;
-  for (int repetition = 0; repetition < 50; ++repetition) {
-    calls.push_back(asio::co_spawn(backend_.context(), client_->get("things/a"), asio::use_future));
-  }
-  for (auto& call : calls) {
-    call.get();
-  }
+  get_in_parallel(50);
   for (int repetition = 0; repetition < 50; ++repetition) {
     wait_for(client_->get("things/a"));
   }
@@ -121,6 +126,23 @@ TEST_F(Step4Credentials, ATokenThatIsRefusedIsReplacedOnce) {
   EXPECT_THAT(proxy_->tokens(), ElementsAre("token-1", "token-2", "token-2", "token-3"));
 }
 
+TEST_F(Step4Credentials, RequestsWhoseTokenIsRefusedTogetherFetchOneNewToken) {
+  constexpr int kRequests = 10;
+  TokenStandIn tokens;
+  use(std::make_shared<MetadataServer>(tokens.host()));
+  wait_for(client_->get("things/a"));
+  const auto refusal = Fault::refuse(401, "UNAUTHENTICATED");
+  proxy_->fail("batchGet", 1,
+               Fault{false,
+                     [&](StandInAnswer answer) {
+                       wait_until([&] { return proxy_->calls("batchGet").size() > kRequests; });
+                       return refusal.change(std::move(answer));
+                     }},
+               kRequests);
+  get_in_parallel(kRequests);
+  EXPECT_THAT(tokens.requests(), SizeIs(2));
+}
+
 TEST_F(Step4Credentials, TheMetadataServerIsAskedAsGoogleAsksForIt) {
   TokenStandIn tokens;
   use(std::make_shared<MetadataServer>(tokens.host()));
@@ -141,6 +163,15 @@ TEST_F(Step4Credentials, ATokenServerThatIsDownIs503AndOneThatRefusesIsNot) {
   EXPECT_THAT(tokens.requests(), SizeIs(1));
   use(std::make_shared<MetadataServer>("127.0.0.1:1"));
   EXPECT_THROW(wait_for(client_->get("things/a")), ServiceUnavailable);
+}
+
+TEST_F(Step4Credentials, ATokenServerThatFailsForTheMomentIs503) {
+  TokenStandIn tokens;
+  use(std::make_shared<MetadataServer>(tokens.host()));
+  for (const int status : {429, 500, 503, 200}) {  // 200 comes without a token
+    tokens.refuse(status);
+    EXPECT_THROW(wait_for(client_->get("things/a")), ServiceUnavailable) << status;
+  }
 }
 
 /// An RSA key pair as PEM.
@@ -177,6 +208,8 @@ std::map<std::string, std::string> fields_of(const std::string& form) {
   }
   return fields;
 }
+
+constexpr const char* kWellKnownFile = ".config/gcloud/application_default_credentials.json";
 
 /// Credentials in a file, found as an application would find them.
 class Step4DefaultCredentials : public testing::Test {
@@ -232,6 +265,15 @@ json service_account(const std::string& private_key, const std::string& token_ur
           {"token_uri", token_uri}};
 }
 
+json authorized_user(const std::string& token_uri) {
+  return {{"type", "authorized_user"},
+          {"client_id", "id"},
+          {"client_secret", "secret/+&"},
+          {"refresh_token", "1//refresh"},
+          {"quota_project_id", "project-of-the-user"},
+          {"token_uri", token_uri}};
+}
+
 TEST_F(Step4DefaultCredentials, AServiceAccountSignsAnAssertionThatItsPublicKeyVerifies) {
   TokenStandIn tokens;
   const auto keys = new_key_pair();
@@ -262,14 +304,7 @@ TEST_F(Step4DefaultCredentials, AServiceAccountSignsAnAssertionThatItsPublicKeyV
 
 TEST_F(Step4DefaultCredentials, GcloudsFileIsFoundAtItsPlaceAndItsTokenIsRefreshed) {
   TokenStandIn tokens;
-  file(".config/gcloud/application_default_credentials.json",
-       json{{"type", "authorized_user"},
-            {"client_id", "id"},
-            {"client_secret", "secret/+&"},
-            {"refresh_token", "1//refresh"},
-            {"quota_project_id", "project-of-the-user"},
-            {"token_uri", tokens.token_uri()}}
-           .dump());
+  file(kWellKnownFile, authorized_user(tokens.token_uri()).dump());
   const auto credentials = find();
   EXPECT_EQ(credentials.project, "project-of-the-user");
   EXPECT_EQ(fetch(credentials).value, "token-1");
@@ -278,6 +313,21 @@ TEST_F(Step4DefaultCredentials, GcloudsFileIsFoundAtItsPlaceAndItsTokenIsRefresh
   EXPECT_EQ(form.at("client_id"), "id");
   EXPECT_EQ(form.at("client_secret"), "secret/+&");
   EXPECT_EQ(form.at("refresh_token"), "1//refresh");
+}
+
+TEST_F(Step4DefaultCredentials, GcloudsOtherFolderComesBeforeItsUsualOne) {
+  file(kWellKnownFile, service_account(new_key_pair().private_key, "http://127.0.0.1:1/").dump());
+  const auto path = file("other/application_default_credentials.json",
+                         authorized_user("http://127.0.0.1:1/").dump());
+  set("CLOUDSDK_CONFIG", std::filesystem::path{path}.parent_path());
+  EXPECT_EQ(find().project, "project-of-the-user");
+}
+
+TEST_F(Step4DefaultCredentials, TheFileOfTheSettingComesBeforeGclouds) {
+  file(kWellKnownFile, authorized_user("http://127.0.0.1:1/").dump());
+  set("GOOGLE_APPLICATION_CREDENTIALS",
+      file("key.json", service_account(new_key_pair().private_key, "http://127.0.0.1:1/").dump()));
+  EXPECT_EQ(find().project, "project-of-the-key");
 }
 
 TEST_F(Step4DefaultCredentials, TheMetadataServerNamesTheProject) {

@@ -1,0 +1,89 @@
+// What happens to Firestore while expired sessions are removed from it.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "behind_fault_proxy.hpp"
+#include "firestore_session_store.hpp"
+
+namespace sessions::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+/// A store whose sessions expire at once.
+class Step5FirestorePurge : public BehindFaultProxy {
+ protected:
+  void SetUp() override {
+    BehindFaultProxy::SetUp();
+    if (IsSkipped()) {
+      return;
+    }
+    store_.emplace(
+        backend_,
+        FirestoreDatabase{proxy_->url(), project_->id(), std::make_shared<EmulatorOwner>()},
+        SessionLifetime{.idle = seconds{60}, .absolute = milliseconds{1}});
+  }
+
+  void create(int sessions) {
+    backend_.wait_for([](FirestoreSessionStore& store, int count) -> asio::awaitable<void> {
+      for (int number = 0; number < count; ++number) {
+        co_await store.create("alice");
+      }
+    }(*store_, sessions));
+  }
+  std::vector<std::string> sessions() { return project_->ids("sessions"); }
+
+  /// Purges, while another server does something between the query and the first deletion.
+  void purge(const std::function<void()>& other_server) {
+    proxy_->fail("runQuery", 1, Fault{true, [&](StandInAnswer answer) {
+                                        other_server();
+                                        return answer;
+                                      }});
+    backend_.wait_for(store_->purge());
+  }
+
+ private:
+  Backend backend_;
+  std::optional<FirestoreSessionStore> store_;
+};
+
+TEST_F(Step5FirestorePurge, TakesSessionsThatWereNeverUsed) {
+  create(3);
+  EXPECT_THAT(sessions(), testing::SizeIs(3));
+  purge([] {});
+  EXPECT_THAT(sessions(), IsEmpty());
+}
+
+TEST_F(Step5FirestorePurge, TakesMoreThanOneQueryFinds) {
+  create(501);
+  purge([] {});
+  EXPECT_THAT(sessions(), IsEmpty());
+}
+
+TEST_F(Step5FirestorePurge, LeavesASessionThatIsRenewedMeanwhile) {
+  create(3);
+  const auto renewed = sessions().at(1);
+  purge([&] {  // by a server whose clock is behind
+    auto fields = project_->fields("sessions/" + renewed).value();
+    fields["expireAt"] = {{"timestampValue", "2100-01-01T00:00:00Z"}};
+    project_->write("sessions/" + renewed, fields);
+  });
+  EXPECT_THAT(sessions(), ElementsAre(renewed));
+}
+
+TEST_F(Step5FirestorePurge, GoesOnAfterASessionThatIsDestroyedMeanwhile) {
+  create(3);
+  const auto destroyed = sessions().at(1);
+  purge([&] { project_->remove("sessions/" + destroyed); });
+  EXPECT_THAT(sessions(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace sessions::test
