@@ -72,6 +72,7 @@ class RedisClient::Link : public std::enable_shared_from_this<Link> {
   asio::awaitable<void> connect_to_any_address();
   asio::awaitable<void> log_in();
   void open(redisAsyncContext* context);
+  bool is_connected() const;
   void close(const std::string& reason);
   void fail_waiting(const std::exception_ptr& failure);
   std::exception_ptr unavailable(std::string_view reason) const;
@@ -83,7 +84,6 @@ class RedisClient::Link : public std::enable_shared_from_this<Link> {
   void write_when_ready();
   void write_soon();
   void handle_write();
-  void note_loss();
 
   static void on_reply(redisAsyncContext* context, void* reply, void* command);
   static void on_add_read(void* link);

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+
+#include "hosts_file.hpp"
 
 namespace sessions::test {
 
@@ -196,12 +200,25 @@ void RedisScenarios::connects_to_unix_socket() {
 }
 
 void RedisScenarios::connects_to_name_with_several_addresses() {
-  const auto url = fmt::format("redis://localhost:{}", redis().port());
-  ServerProcess other{step(), {{"REDIS_URL", url}}};
+  const HostsFile hosts{"::1 redis.test\n127.0.0.1 redis.test\n"};
+  if (!hosts.is_possible()) {
+    GTEST_SKIP() << "needs a mount namespace, for a name with two addresses";
+  }
+  const auto url = fmt::format("redis://redis.test:{}", redis().port());
+  ServerProcess other{step(), {{"REDIS_URL", url}}, {}, hosts.launcher()};
   EXPECT_EQ(visits_in(visit("alice", other.url())), 1);
+
+  asio::io_context context;
+  const asio::ip::tcp::acceptor silent{
+      context, {asio::ip::address_v6::loopback(), static_cast<std::uint16_t>(redis().port())}};
+  ServerProcess patient{step(), {{"REDIS_URL", url}}, {}, hosts.launcher()};
+  EXPECT_TRUE(wait_until([&] { return visits_in(visit("alice", patient.url())) == 2; }));
+
   RedisProcess locked{{"--requirepass", "sesame"}};
   ServerProcess wrong{step(),
-                      {{"REDIS_URL", fmt::format("redis://:wrong@localhost:{}", locked.port())}}};
+                      {{"REDIS_URL", fmt::format("redis://:wrong@redis.test:{}", locked.port())}},
+                      {},
+                      hosts.launcher()};
   expect_unavailable(wrong.url());
   EXPECT_TRUE(wrong.logs("WRONGPASS"));
   EXPECT_THAT(wrong.log(), Not(HasSubstr("refused"))) << "of the other address";

@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 
 #include <asio/co_spawn.hpp>
+#include <asio/ip/tcp.hpp>
 #include <asio/use_future.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -336,6 +337,15 @@ TEST_F(Step4DefaultCredentials, TheMetadataServerNamesTheProject) {
   const auto credentials = find();
   EXPECT_EQ(credentials.project, "project-of-the-machine");
   EXPECT_EQ(fetch(credentials).value, "token-1");
+}
+
+TEST_F(Step4DefaultCredentials, AMachineOutsideGooglesCloudIsToldSo) {
+  // Elsewhere, nobody answers at the metadata server's address.
+  const asio::ip::tcp::acceptor silent{backend_.context(), {asio::ip::address_v4::loopback(), 0}};
+  set("GCE_METADATA_HOST", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
+  const auto start = Clock::now();
+  EXPECT_THROW(find(), SettingError);
+  EXPECT_LT(Clock::now() - start, seconds{5} * kSlowdown);
 }
 
 TEST_F(Step4DefaultCredentials, AFileThatCannotBeUsedIsASettingErrorThatNamesIt) {
