@@ -83,6 +83,12 @@ TEST_F(Step5FirestorePurge, GoesOnAfterASessionThatIsDestroyedMeanwhile) {
   const auto destroyed = sessions().at(1);
   purge([&] { project_->remove("sessions/" + destroyed); });
   EXPECT_THAT(sessions(), IsEmpty());
+
+  // The emulator calls that FAILED_PRECONDITION. Google's documentation does not say which it is.
+  create(2);
+  proxy_->fail("commit", 1, Fault::refuse(404, "NOT_FOUND"));
+  purge([] {});
+  EXPECT_THAT(sessions(), testing::SizeIs(1));
 }
 
 }  // namespace
