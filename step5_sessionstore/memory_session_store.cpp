@@ -5,11 +5,6 @@
 #include "session_record.hpp"
 
 namespace sessions {
-namespace {
-
-constexpr std::size_t kSpareBuckets = 8;
-
-}  // namespace
 
 asio::awaitable<SessionToken> MemorySessionStore::create(std::string username) {
   const auto token = SessionToken::random();
@@ -124,9 +119,6 @@ void MemorySessionStore::remove_if(Condition condition) {
   for (auto& shard : shards_) {
     const std::lock_guard lock{shard.mutex};
     std::erase_if(shard.records, [&](const auto& entry) { return condition(entry.second); });
-    if (shard.records.bucket_count() > kSpareBuckets * (shard.records.size() + kSpareBuckets)) {
-      shard.records.rehash(0);  // gives the memory of the buckets back
-    }
   }
 }
 

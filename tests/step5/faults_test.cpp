@@ -4,10 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <asio/co_spawn.hpp>
+#include <asio/use_future.hpp>
+#include <atomic>
 #include <fstream>
 #include <future>
+#include <optional>
 #include <sstream>
 
+#include "background_purge.hpp"
+#include "errors.hpp"
 #include "hold_proxy.hpp"
 #include "memory_session_store.hpp"
 #include "session_scenarios.hpp"
@@ -379,6 +386,29 @@ TEST(Step5MemoryStore, ExpiredSessionsLeaveNoMemory) {
   EXPECT_LT(resident_pages(), after_first + after_first / 4 + 1024);
 }
 
+TEST(Step5MemoryStore, ThreadsLoseNoIncrement) {
+  constexpr int kIncrements = 10'000;
+  MemorySessionStore store{{.idle = seconds{60}, .absolute = seconds{600}}};
+  std::optional<SessionToken> token;
+  const auto create = [&]() -> asio::awaitable<void> { token = co_await store.create("alice"); };
+  const auto increment_often = [&]() -> asio::awaitable<void> {
+    for (int i = 0; i < kIncrements; ++i) {
+      co_await store.increment(*token, "visits", 1);
+    }
+  };
+  std::array<Backend, 4> threads;
+  threads[0].wait_for(create());
+  std::vector<std::future<void>> increments;
+  for (auto& thread : threads) {
+    increments.push_back(asio::co_spawn(thread.context(), increment_often(), asio::use_future));
+  }
+  for (auto& increment : increments) {
+    increment.get();
+  }
+  const auto fields = threads[0].wait_for(store.read(*token));
+  EXPECT_EQ(fields.value().at("visits"), std::to_string(threads.size() * kIncrements));
+}
+
 TEST(Step5MemoryStore, ServerPurgesByItself) {
   ServerProcess server{kStep, {{"SESSION_TTL", "1"}}};
   HttpClient client{server.url()};
@@ -393,6 +423,27 @@ TEST(Step5MemoryStore, ServerPurgesByItself) {
   log_in_often();
   // 40,000 more records of some 600 bytes would be 24 MB.
   EXPECT_LT(server.process().resident_bytes(), after_first + 8'000'000U * kSlowdown);
+}
+
+class StoreThatFailsToPurgeOnce : public MemorySessionStore {
+ public:
+  using MemorySessionStore::MemorySessionStore;
+
+  asio::awaitable<void> purge() override {
+    if (++purges == 1) {
+      throw ServiceUnavailable{"the store is away for a moment"};
+    }
+    co_await MemorySessionStore::purge();
+  }
+
+  std::atomic<int> purges = 0;
+};
+
+TEST(Step5BackgroundPurge, GoesOnAfterAFailure) {
+  Backend backend;
+  StoreThatFailsToPurgeOnce store{{.idle = seconds{60}, .absolute = seconds{600}}};
+  const BackgroundPurge purge{backend, store, milliseconds{10}};
+  EXPECT_TRUE(wait_until([&] { return store.purges > 2; }));
 }
 
 }  // namespace
