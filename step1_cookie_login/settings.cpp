@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <optional>
 #include <thread>
 
 #include "errors.hpp"
@@ -19,29 +18,17 @@
 namespace sessions {
 namespace {
 
-std::optional<std::int64_t> parse_whole_number(std::string_view text) {
+/// Throws SettingError, which names `setting`.
+std::int64_t whole_number_within(std::int64_t minimum, std::int64_t maximum,
+                                 std::string_view setting, std::string_view text) {
   std::int64_t number = 0;
   const auto* end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, number);
-  if (result.ec != std::errc{} || result.ptr != end) {
-    return std::nullopt;
+  if (result.ec != std::errc{} || result.ptr != end || number < minimum || number > maximum) {
+    throw SettingError{setting,
+                       fmt::format("must be a whole number from {} to {}", minimum, maximum)};
   }
   return number;
-}
-
-std::string must_be_within(std::int64_t minimum, std::int64_t maximum) {
-  return fmt::format("must be a whole number from {} to {}", minimum, maximum);
-}
-
-CLI::Validator within(std::int64_t minimum, std::int64_t maximum, const std::string& variable) {
-  return {[=](const std::string& text) -> std::string {
-            const auto number = parse_whole_number(text);
-            if (number && *number >= minimum && *number <= maximum) {
-              return {};
-            }
-            return must_be_within(minimum, maximum) + " (environment variable: " + variable + ")";
-          },
-          fmt::format("{} to {}", minimum, maximum)};
 }
 
 std::string environment_help(const StepDescription& step) {
@@ -67,20 +54,21 @@ void block_stop_signals() {
 }  // namespace
 
 Settings::Settings(const StepDescription& step, int argc, const char* const* argv)
-    : step_name_{step.name},
-      port_{step.default_port},
-      threads_{std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 255)} {
+    : step_name_{step.name} {
+  // Texts, because CLI11 does not check what comes from the environment in all of its versions.
+  auto port = std::to_string(step.default_port);
+  auto threads = std::to_string(std::clamp(std::thread::hardware_concurrency(), 1U, 255U));
   CLI::App command_line{step.summary, step.name};
   command_line.add_option("--host", host_, "address to listen on")
       ->envname("HOST")
       ->capture_default_str();
-  command_line.add_option("--port", port_, "port to listen on, 0 picks a free one")
+  command_line.add_option("--port", port, "port to listen on, 0 picks a free one")
       ->envname("PORT")
-      ->check(within(0, 65535, "PORT"))
+      ->type_name("0..65535")
       ->capture_default_str();
-  command_line.add_option("--threads", threads_, "HTTP worker threads")
+  command_line.add_option("--threads", threads, "HTTP worker threads")
       ->envname("THREADS")
-      ->check(within(1, 255, "THREADS"))
+      ->type_name("1..255")
       ->capture_default_str();
   if (step.has_store) {
     command_line.add_flag("--check", check_,
@@ -95,6 +83,8 @@ Settings::Settings(const StepDescription& step, int argc, const char* const* arg
   } catch (const CLI::ParseError& error) {
     throw SettingError{fmt::format("{}. --help lists all settings", error.what())};
   }
+  port_ = static_cast<std::uint16_t>(whole_number_within(0, 65535, "--port (PORT)", port));
+  threads_ = static_cast<int>(whole_number_within(1, 255, "--threads (THREADS)", threads));
   for (const auto& variable : step.variables) {
     const char* value = std::getenv(std::string{variable.name}.c_str());
     const bool is_set = value != nullptr && *value != '\0';
@@ -108,11 +98,7 @@ const std::string& Settings::operator[](const EnvironmentVariable& variable) con
 
 std::int64_t Settings::whole_number(const EnvironmentVariable& variable, std::int64_t minimum,
                                     std::int64_t maximum) const {
-  const auto number = parse_whole_number((*this)[variable]);
-  if (!number || *number < minimum || *number > maximum) {
-    throw SettingError{variable.name, must_be_within(minimum, maximum)};
-  }
-  return *number;
+  return whole_number_within(minimum, maximum, variable.name, (*this)[variable]);
 }
 
 int run_step(int argc, const char* const* argv, const StepDescription& step,

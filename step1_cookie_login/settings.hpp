@@ -52,8 +52,8 @@ class Settings {
  private:
   std::string step_name_;
   std::string host_ = "127.0.0.1";
-  std::uint16_t port_;
-  int threads_;
+  std::uint16_t port_ = 0;
+  int threads_ = 0;
   bool check_ = false;
   std::map<std::string_view, std::string> environment_;
 };
