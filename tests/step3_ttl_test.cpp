@@ -60,11 +60,8 @@ TEST_F(Step3Ttl, CounterStartsAgainAfterTenIdleSeconds) {
   EXPECT_EQ(visits_in(client.get("/")), 1);
   EXPECT_EQ(visits_in(client.get("/")), 2);
   const auto last_visit = Clock::now();
-  ASSERT_TRUE(wait_until(
-      [&] {
-        return redis().command({"EXISTS", "user:alice"}) == "0";
-      },
-      seconds{15}));
+  const auto has_expired = [&] { return redis().command({"EXISTS", "user:alice"}) == "0"; };
+  ASSERT_TRUE(wait_until(has_expired, seconds{15}));
   const auto idle = Clock::now() - last_visit;
   EXPECT_GT(idle, milliseconds{9500});
   EXPECT_LT(idle, milliseconds{12000} * kSlowdown);

