@@ -38,7 +38,7 @@ std::span<const Scenario<RedisScenarios>> RedisScenarios::storing() {
       Scenario<Self>{"CheckPrintsPong", &Self::check_prints_pong},
       Scenario<Self>{"CheckSaysWhatIsWrong", &Self::check_says_what_is_wrong},
       Scenario<Self>{"RefusesWrongRedisUrls", &Self::refuses_wrong_redis_urls},
-      Scenario<Self>{"RefusesTlsThatHiredisLacks", &Self::refuses_tls_that_hiredis_lacks},
+      Scenario<Self>{"SpeaksTlsIfHiredisDoes", &Self::speaks_tls_if_hiredis_does},
       Scenario<Self>{"LogsInWithPassword", &Self::logs_in_with_password},
       Scenario<Self>{"LogsInWithUserAndPercentEncodedPassword",
                      &Self::logs_in_with_user_and_percent_encoded_password},
@@ -151,17 +151,43 @@ void RedisScenarios::refuses_wrong_redis_urls() {
   }
 }
 
-void RedisScenarios::refuses_tls_that_hiredis_lacks() {
+void RedisScenarios::speaks_tls_if_hiredis_does() {
   if (kHiredisHasTls) {
-    const auto check =
-        run_program({"--check"}, {{"REDIS_URL", "rediss" + redis().url().substr(5)}});
-    EXPECT_EQ(check.exit_code, 1) << "this Redis does not speak TLS";
+    speaks_tls();
     return;
   }
   const auto refused = run_program({"--port", "0"}, {{"REDIS_URL", "rediss://127.0.0.1:6379"}});
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.standard_error, HasSubstr("REDIS_URL"));
   EXPECT_THAT(refused.standard_error, HasSubstr("TLS"));
+}
+
+void RedisScenarios::speaks_tls() {
+  const TemporaryFolder folder;
+  const std::string certificate = folder.path() / "certificate.pem";
+  const std::string key = folder.path() / "key.pem";
+  run({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
+       "/CN=Redis", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate});
+  const auto port = std::to_string(free_port());
+  const RedisProcess encrypted{{"--tls-port", port, "--tls-cert-file", certificate,
+                                "--tls-key-file", key, "--tls-ca-cert-file", certificate,
+                                "--tls-auth-clients", "no"}};
+  const auto url = "rediss://127.0.0.1:" + port;
+  const ServerProcess trusting{step(), {{"REDIS_URL", url}, {"SSL_CERT_FILE", certificate}}};
+  EXPECT_EQ(visits_in(visit("alice", trusting.url())), 1);
+
+  const ServerProcess distrusting{step(), {{"REDIS_URL", url}}};
+  expect_unavailable(distrusting.url());
+  EXPECT_TRUE(distrusting.logs("the certificate of Redis is refused"));
+
+  const ServerProcess misled{
+      step(), {{"REDIS_URL", "rediss://localhost:" + port}, {"SSL_CERT_FILE", certificate}}};
+  expect_unavailable(misled.url());
+  EXPECT_TRUE(misled.logs("the certificate of Redis is refused")) << "it names another host";
+
+  const ServerProcess plain{step(), {{"REDIS_URL", "rediss" + redis().url().substr(5)}}};
+  expect_unavailable(plain.url());
+  EXPECT_TRUE(plain.logs("Does this port speak TLS"));
 }
 
 void RedisScenarios::logs_in_with_password() {

@@ -258,10 +258,12 @@ TEST_F(Step4Faults, TheTransactionsIdMayComeWithTheDocumentOrAlone) {
   EXPECT_TRUE(visit().contains("3 views for"));
 }
 
+StandInAnswer bad_gateway(const StandInAnswer& /*answer*/) {
+  return {502, "<html>Bad gateway</html>", StandInAnswer::Ending::kComplete};
+}
+
 TEST_F(Step4Faults, AnAnswerThatIsNotJsonIsAFailureOfTheMoment) {
-  const StandInAnswer bad_gateway{502, "<html>Bad gateway</html>",
-                                  StandInAnswer::Ending::kComplete};
-  const Fault page{false, [&](const StandInAnswer&) { return bad_gateway; }};
+  const Fault page{false, bad_gateway};
   proxy_->fail("batchGet", 1, page);
   proxy_->fail("commit", 1, page);
   expect_counted_once(visit());
