@@ -66,7 +66,8 @@ std::string RedisTls::failure() {
   }
   const char* reason = ERR_reason_error_string(error);
   return fmt::format(
-      "TLS: {}. Does this port speak TLS, and does OpenSSL trust the certificate (SSL_CERT_FILE)?",
+      "TLS: {} (does this port speak TLS, and does OpenSSL trust the certificate? See "
+      "SSL_CERT_FILE)",
       reason != nullptr ? reason : "unknown error");
 }
 
