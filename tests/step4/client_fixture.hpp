@@ -19,11 +19,7 @@ namespace sessions::test {
 /// A client behind a fault proxy.
 class Step4Client : public BehindFaultProxy {
  protected:
-  void SetUp() override {
-    BehindFaultProxy::SetUp();
-    if (IsSkipped()) {
-      return;
-    }
+  void prepare() override {
     client_.emplace(backend_, FirestoreDatabase{proxy_->url(), project_->id(),
                                                 std::make_shared<EmulatorOwner>()});
   }

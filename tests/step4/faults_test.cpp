@@ -22,11 +22,7 @@ using testing::SizeIs;
 /// A server behind a fault proxy, and a visitor who has been there once.
 class Step4Faults : public BehindFaultProxy {
  protected:
-  void SetUp() override {
-    BehindFaultProxy::SetUp();
-    if (IsSkipped()) {
-      return;
-    }
+  void prepare() override {
     auto environment = project_->environment();
     environment["FIRESTORE_EMULATOR_HOST"] = proxy_->host();
     server_.emplace("step4_firestore", environment);

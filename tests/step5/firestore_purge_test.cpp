@@ -20,11 +20,7 @@ using testing::IsEmpty;
 /// A store whose sessions expire at once.
 class Step5FirestorePurge : public BehindFaultProxy {
  protected:
-  void SetUp() override {
-    BehindFaultProxy::SetUp();
-    if (IsSkipped()) {
-      return;
-    }
+  void prepare() override {
     store_.emplace(
         backend_,
         FirestoreDatabase{proxy_->url(), project_->id(), std::make_shared<EmulatorOwner>()},
