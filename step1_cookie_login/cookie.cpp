@@ -37,15 +37,15 @@ std::optional<std::string> Cookie::read(const Request& request) const {
   return request.cookie(name_);
 }
 
-void Cookie::write(Reply& reply, std::string_view value) const {
+void Cookie::write(Response& response, std::string_view value) const {
   if (!std::ranges::all_of(value, is_cookie_octet)) {
     throw std::invalid_argument{"a cookie's value must consist of cookie-octets"};
   }
-  reply.add_header("Set-Cookie", fmt::format("{}={}{}", name_, value, attributes_));
+  response.add_header("Set-Cookie", fmt::format("{}={}{}", name_, value, attributes_));
 }
 
-void Cookie::remove(Reply& reply) const {
-  reply.add_header(
+void Cookie::remove(Response& response) const {
+  response.add_header(
       "Set-Cookie",
       fmt::format("{}={}; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT", name_, attributes_));
 }

@@ -23,9 +23,9 @@ class Cookie {
 
   std::optional<std::string> read(const Request& request) const;
   /// `value` must consist of cookie-octets (RFC 6265, section 4.1.1), else std::invalid_argument.
-  void write(Reply& reply, std::string_view value) const;
+  void write(Response& response, std::string_view value) const;
   /// Tells the browser to forget the cookie.
-  void remove(Reply& reply) const;
+  void remove(Response& response) const;
 
  private:
   std::string name_;

@@ -1,6 +1,5 @@
 #include "http_message.hpp"
 
-#include <fmt/format.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -8,8 +7,6 @@
 #include <iterator>
 #include <ranges>
 #include <stdexcept>
-
-#include "pages.hpp"
 
 namespace sessions {
 namespace {
@@ -58,7 +55,7 @@ std::optional<std::string> Request::cookie(std::string_view name) const {
   return std::nullopt;
 }
 
-void Reply::add_header(std::string_view name, std::string_view value) {
+void Response::add_header(std::string_view name, std::string_view value) {
   if (has_control_character(name) || has_control_character(value)) {
     throw std::invalid_argument{"a header must not contain control characters"};
   }
@@ -73,12 +70,6 @@ std::string lower_case(std::string text) {
   std::ranges::transform(text, text.begin(),
                          [](unsigned char letter) { return std::tolower(letter); });
   return text;
-}
-
-Reply redirect(std::string_view path) {
-  Reply reply{302, page(fmt::format("<p><a href=\"{0}\">{0}</a></p>", escape(path)))};
-  reply.add_header("Location", path);
-  return reply;
 }
 
 }  // namespace sessions

@@ -1,4 +1,4 @@
-// What a handler gets, a Request, and what it returns, a Reply.
+// What a handler gets, a Request, and what it returns, a Response.
 #pragma once
 
 #include <pistache/http.h>
@@ -38,11 +38,11 @@ class Request {
 };
 
 /// An answer. The server adds the headers that every answer has.
-class Reply {
+class Response {
  public:
-  Reply() = default;
+  Response() = default;
   /// `body` is a complete HTML document or empty; `status` an HTTP status code.
-  Reply(int status, std::string body) : status_{status}, body_{std::move(body)} {}
+  Response(int status, std::string body) : status_{status}, body_{std::move(body)} {}
 
   /// Throws std::invalid_argument if the name or the value could break out of its line.
   void add_header(std::string_view name, std::string_view value);
@@ -64,8 +64,5 @@ std::string_view reason_phrase(int status);
 /// ASCII letters in lower case, the rest as it is: media types and connection options are compared
 /// without regard to case.
 std::string lower_case(std::string text);
-
-/// Sends the client to another page of this server with 302, as Flask's redirect() does.
-Reply redirect(std::string_view path);
 
 }  // namespace sessions

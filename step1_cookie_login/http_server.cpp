@@ -24,6 +24,7 @@
 #include "connection.hpp"
 #include "errors.hpp"
 #include "immediate_executor.hpp"
+#include "pages.hpp"
 #include "request_parser.hpp"
 
 namespace sessions {
@@ -58,31 +59,31 @@ struct AnswerForm {
 
 // Pistache's ResponseWriter counts the bytes it sends, so it cannot announce the length of a body
 // that it does not send, as an answer to HEAD has to (RFC 9110, section 9.3.2).
-std::string to_wire(const Reply& reply, const AnswerForm& form) {
-  const bool has_body = reply.status() != 204;
+std::string to_wire(const Response& response, const AnswerForm& form) {
+  const bool has_body = response.status() != 204;
   return fmt::format(
       "HTTP/1.1 {} {}\r\nDate: {:%a, %d %b %Y %H:%M:%S} GMT\r\n{}{}{}Connection: {}\r\n\r\n{}",
-      reply.status(), reason_phrase(reply.status()),
+      response.status(), reason_phrase(response.status()),
       fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())),
-      kHeadersOfEveryAnswer, reply.header_lines(),
-      has_body ? fmt::format("Content-Length: {}\r\n", reply.body().size()) : "",
+      kHeadersOfEveryAnswer, response.header_lines(),
+      has_body ? fmt::format("Content-Length: {}\r\n", response.body().size()) : "",
       form.keep_alive ? "keep-alive" : "close",
-      form.without_body ? std::string_view{} : std::string_view{reply.body()});
+      form.without_body ? std::string_view{} : std::string_view{response.body()});
 }
 
-Reply reply_to_failure(std::exception_ptr failure, const std::string& request_line) {
+Response response_to_failure(std::exception_ptr failure, const std::string& request_line) {
   try {
     std::rethrow_exception(std::move(failure));
   } catch (const HttpError& error) {
-    return error_reply(error.status(), error.what());
+    return error_page(error.status(), error.what());
   } catch (const ServiceUnavailable& error) {
     spdlog::error("{}: {}", request_line, error.what());
-    auto reply = error_reply(503, "The store is not available at the moment. Please try again.");
-    reply.add_header("Retry-After", "1");
-    return reply;
+    auto response = error_page(503, "The store is not available at the moment. Please try again.");
+    response.add_header("Retry-After", "1");
+    return response;
   } catch (const std::exception& error) {
     spdlog::error("{}: {}", request_line, error.what());
-    return error_reply(500, "Something went wrong. It has been logged.");
+    return error_page(500, "Something went wrong. It has been logged.");
   }
 }
 
@@ -179,19 +180,19 @@ class PistacheHandler : public Http::Handler {
     const auto path = request.path();
     asio::co_spawn(ImmediateExecutor{state_->context}, state_->routes.answer(std::move(request)),
                    [connection, form, method, path, in_flight = count_as_in_flight(state_)](
-                       std::exception_ptr failure, Reply reply) {
+                       std::exception_ptr failure, Response response) {
                      if (failure) {
-                       reply =
-                           reply_to_failure(std::move(failure),
-                                            fmt::format("{} {}", Http::methodString(method), path));
+                       response = response_to_failure(
+                           std::move(failure),
+                           fmt::format("{} {}", Http::methodString(method), path));
                      }
-                     connection->answer(to_wire(reply, form), in_flight);
+                     connection->answer(to_wire(response, form), in_flight);
                    });
   }
 
   void refuse(Connection& connection, int status, const std::string& sentence) {
     connection.begin_request(true);
-    connection.answer(to_wire(error_reply(status, sentence), {.keep_alive = false}),
+    connection.answer(to_wire(error_page(status, sentence), {.keep_alive = false}),
                       count_as_in_flight(state_));
   }
 

@@ -22,32 +22,32 @@ class Application {
   explicit Application(const Settings& settings) : session_{settings, "session", "username"} {}
 
   //! [index]
-  asio::awaitable<Reply> index(Request request) {
+  asio::awaitable<Response> index(Request request) {
     if (const auto username = session_.read(request)) {
-      co_return Reply{200, page(fmt::format("Logged in as {}\n"
-                                            "<p><a href=\"/logout\">Log out</a></p>",
-                                            escape(*username)))};
+      co_return Response{200, page(fmt::format("Logged in as {}\n"
+                                               "<p><a href=\"/logout\">Log out</a></p>",
+                                               escape(*username)))};
     }
-    co_return Reply{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
+    co_return Response{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
   }
   //! [index]
 
   //! [login]
-  asio::awaitable<Reply> login(Request request) {
+  asio::awaitable<Response> login(Request request) {
     if (request.method() == Method::Post) {
-      auto reply = redirect("/");
-      session_.write(reply, submitted_username(request));
-      co_return reply;
+      auto response = redirect("/");
+      session_.write(response, submitted_username(request));
+      co_return response;
     }
-    co_return Reply{200, page(login_form())};
+    co_return Response{200, page(login_form())};
   }
   //! [login]
 
   //! [logout]
-  asio::awaitable<Reply> logout(Request /*request*/) {
-    auto reply = redirect("/");
-    session_.remove(reply);
-    co_return reply;
+  asio::awaitable<Response> logout(Request /*request*/) {
+    auto response = redirect("/");
+    session_.remove(response);
+    co_return response;
   }
   //! [logout]
 

@@ -54,4 +54,15 @@ std::string login_form() {
 <p>There are no passwords here: whoever types a name is logged in as that person.</p>)";
 }
 
+Response redirect(std::string_view path) {
+  Response response{302, page(fmt::format("<p><a href=\"{0}\">{0}</a></p>", escape(path)))};
+  response.add_header("Location", path);
+  return response;
+}
+
+Response error_page(int status, std::string_view sentence) {
+  return {status, page(fmt::format("<h1>{} {}</h1>\n<p>{}</p>", status, reason_phrase(status),
+                                   escape(sentence)))};
+}
+
 }  // namespace sessions

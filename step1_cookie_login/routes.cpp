@@ -1,7 +1,5 @@
 #include "routes.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "pages.hpp"
@@ -9,9 +7,9 @@
 namespace sessions {
 namespace {
 
-Reply with_allow(Reply reply, const std::string& allow) {
-  reply.add_header("Allow", allow);
-  return reply;
+Response with_allow(Response response, const std::string& allow) {
+  response.add_header("Allow", allow);
+  return response;
 }
 
 }  // namespace
@@ -28,25 +26,20 @@ void Routes::add(std::string path, std::initializer_list<Method> methods, Handle
   routes_.insert_or_assign(std::move(path), std::move(route));
 }
 
-asio::awaitable<Reply> Routes::answer(Request request) const {
+asio::awaitable<Response> Routes::answer(Request request) const {
   const auto found = routes_.find(request.path());
   if (found == routes_.end()) {
-    co_return error_reply(404, "There is no such page.");
+    co_return error_page(404, "There is no such page.");
   }
   const auto& route = found->second;
   const auto method = request.method();
   if (method == Method::Options) {
-    co_return with_allow(Reply{204, ""}, route.allow);
+    co_return with_allow(Response{204, ""}, route.allow);
   }
   if (std::ranges::count(route.methods, method) == 0) {
-    co_return with_allow(error_reply(405, "This page does not answer that method."), route.allow);
+    co_return with_allow(error_page(405, "This page does not answer that method."), route.allow);
   }
   co_return co_await route.handler(std::move(request));
-}
-
-Reply error_reply(int status, std::string_view sentence) {
-  return {status, page(fmt::format("<h1>{} {}</h1>\n<p>{}</p>", status, reason_phrase(status),
-                                   escape(sentence)))};
 }
 
 }  // namespace sessions

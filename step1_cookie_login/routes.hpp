@@ -15,7 +15,7 @@ namespace sessions {
 /// Answers one request. It starts on the worker thread that read the request and must not block
 /// there; after a co_await it goes on wherever the awaited operation completes. Its argument comes
 /// by value because a reference would dangle after the first co_await.
-using Handler = std::function<asio::awaitable<Reply>(Request)>;
+using Handler = std::function<asio::awaitable<Response>(Request)>;
 
 /// The handlers by path and method.
 class Routes {
@@ -26,7 +26,7 @@ class Routes {
   /// The same for a member function of an application that outlives the server.
   template <typename Application>
   void add(std::string path, std::initializer_list<Method> methods, Application& application,
-           asio::awaitable<Reply> (Application::*handler)(Request)) {
+           asio::awaitable<Response> (Application::*handler)(Request)) {
     add(std::move(path), methods, [&application, handler](Request request) {
       return (application.*handler)(std::move(request));
     });
@@ -34,7 +34,7 @@ class Routes {
 
   /// The answer of the request's handler; 204 with Allow to OPTIONS, 404 to an unknown path, 405
   /// with Allow to a method that the path does not have (RFC 9110, section 15.5.6).
-  asio::awaitable<Reply> answer(Request request) const;
+  asio::awaitable<Response> answer(Request request) const;
 
  private:
   struct Route {
@@ -44,8 +44,5 @@ class Routes {
   };
   std::map<std::string, Route> routes_;
 };
-
-/// A page that says that a request failed. `sentence` is plain text.
-Reply error_reply(int status, std::string_view sentence);
 
 }  // namespace sessions

@@ -89,7 +89,7 @@ std::optional<std::string> SignedCookie::read(const Request& request) const {
 //! [read]
 
 //! [write]
-void SignedCookie::write(Reply& reply, const std::string& value) const {
+void SignedCookie::write(Response& response, const std::string& value) const {
   using namespace jwt::params;
   const auto now = seconds_since_epoch();
   jwt::jwt_object token{algorithm("HS256"), secret(keys_.front().secret())};
@@ -97,10 +97,10 @@ void SignedCookie::write(Reply& reply, const std::string& value) const {
       .add_claim("iat", now)
       .add_claim("exp", now + kLifetime.count())
       .add_claim(claim_, value);
-  cookie_.write(reply, token.signature());
+  cookie_.write(response, token.signature());
 }
 //! [write]
 
-void SignedCookie::remove(Reply& reply) const { cookie_.remove(reply); }
+void SignedCookie::remove(Response& response) const { cookie_.remove(response); }
 
 }  // namespace sessions

@@ -29,9 +29,9 @@ class SignedCookie {
   /// The value, or nothing if there is no cookie or it does not verify, whatever the reason.
   std::optional<std::string> read(const Request& request) const;
   /// `value` must be UTF-8.
-  void write(Reply& reply, const std::string& value) const;
+  void write(Response& response, const std::string& value) const;
   /// Tells the browser to forget the cookie. A copy of it remains valid until it expires.
-  void remove(Reply& reply) const;
+  void remove(Response& response) const;
 
  private:
   Cookie cookie_;

@@ -8,12 +8,13 @@
 
 namespace sessions {
 
-RedisClient::RedisClient(Backend& backend, RedisUrl url)
-    : backend_{backend}, link_{std::make_shared<Link>(backend.context(), std::move(url))} {}
+RedisClient::RedisClient(EventLoop& event_loop, RedisUrl url)
+    : event_loop_{event_loop},
+      link_{std::make_shared<Link>(event_loop.context(), std::move(url))} {}
 
 RedisClient::~RedisClient() {
   std::promise<void> stopped;
-  asio::post(backend_.context(), [this, &stopped] {
+  asio::post(event_loop_.context(), [this, &stopped] {
     link_->stop();
     stopped.set_value();
   });
@@ -31,14 +32,14 @@ asio::awaitable<std::int64_t> RedisClient::send_for_integer(std::vector<std::str
 
 asio::awaitable<void> RedisClient::ping() { co_await command("PING"); }
 
-int check_redis(Backend& backend, RedisClient& redis) {
-  return check_store(backend, redis.ping(),
+int check_redis(EventLoop& event_loop, RedisClient& redis) {
+  return check_store(event_loop, redis.ping(),
                      "Is Redis running, and does REDIS_URL name it? Try: redis-cli -u "
                      "\"$REDIS_URL\" ping");
 }
 
-void warn_if_unreachable(Backend& backend, RedisClient& redis) {
-  warn_if_unreachable(backend, redis.ping(), kRedisUrl.name);
+void warn_if_unreachable(EventLoop& event_loop, RedisClient& redis) {
+  warn_if_unreachable(event_loop, redis.ping(), kRedisUrl.name);
 }
 
 }  // namespace sessions

@@ -11,8 +11,8 @@
 #include <variant>
 #include <vector>
 
-#include "backend.hpp"
 #include "errors.hpp"
+#include "event_loop.hpp"
 #include "redis_url.hpp"
 
 namespace sessions {
@@ -51,15 +51,15 @@ class RedisReply {
 /// whether it was executed.
 class RedisClient {
  public:
-  RedisClient(Backend& backend, RedisUrl url);
+  RedisClient(EventLoop& event_loop, RedisUrl url);
   /// Fails the commands that are still waiting.
   ~RedisClient();
   RedisClient(const RedisClient&) = delete;
   RedisClient& operator=(const RedisClient&) = delete;
 
   /// Sends one command; the arguments are strings or whole numbers and may hold any bytes. May be
-  /// called on any thread; continues on the backend. Throws ServiceUnavailable if Redis cannot be
-  /// reached or cannot answer now, RedisError if it refuses the command.
+  /// called on any thread; continues on the event loop. Throws ServiceUnavailable if Redis cannot
+  /// be reached or cannot answer now, RedisError if it refuses the command.
   template <typename... Arguments>
   asio::awaitable<RedisReply> command(const Arguments&... arguments) {
     std::vector<std::string> texts;
@@ -94,14 +94,14 @@ class RedisClient {
   asio::awaitable<RedisReply> send(std::vector<std::string> arguments);
   asio::awaitable<std::int64_t> send_for_integer(std::vector<std::string> arguments);
 
-  Backend& backend_;
+  EventLoop& event_loop_;
   std::shared_ptr<Link> link_;
 };
 
 /// For --check: prints PONG, or what is wrong and what to try, and returns the exit code 0 or 1.
-int check_redis(Backend& backend, RedisClient& redis);
+int check_redis(EventLoop& event_loop, RedisClient& redis);
 
 /// Tries to reach Redis in the background and logs a warning that names REDIS_URL if it cannot.
-void warn_if_unreachable(Backend& backend, RedisClient& redis);
+void warn_if_unreachable(EventLoop& event_loop, RedisClient& redis);
 
 }  // namespace sessions

@@ -79,12 +79,12 @@ RedisReply converted(const redisReply& reply) {
 
 }  // namespace
 
-RedisClient::Link::Link(asio::io_context& backend, RedisUrl url)
-    : backend_{backend},
+RedisClient::Link::Link(asio::io_context& event_loop, RedisUrl url)
+    : event_loop_{event_loop},
       url_{std::move(url)},
-      descriptor_{backend},
-      deadline_timer_{backend},
-      backoff_timer_{backend, Clock::now()},
+      descriptor_{event_loop},
+      deadline_timer_{event_loop},
+      backoff_timer_{event_loop, Clock::now()},
       backoff_{kFirstBackoff} {
   if (url_.tls) {
     tls_.emplace();
@@ -94,7 +94,7 @@ RedisClient::Link::Link(asio::io_context& backend, RedisUrl url)
 asio::awaitable<RedisReply> RedisClient::Link::send(PendingCommand::Arguments arguments) {
   return suspend_for_reply(
       std::move(arguments), [self = shared_from_this()](std::unique_ptr<PendingCommand> command) {
-        asio::post(self->backend_, [self, command = std::move(command)]() mutable {
+        asio::post(self->event_loop_, [self, command = std::move(command)]() mutable {
           self->submit(std::move(command));
         });
       });
@@ -118,7 +118,7 @@ void RedisClient::Link::submit(std::unique_ptr<PendingCommand> command) {
     fail_waiting(unavailable("the client was stopped"));
   } else if (state_ == State::kDisconnected) {
     state_ = State::kConnecting;
-    asio::co_spawn(backend_, connect(), asio::detached);
+    asio::co_spawn(event_loop_, connect(), asio::detached);
   }
   watch_deadlines();
 }
@@ -188,7 +188,7 @@ asio::awaitable<void> RedisClient::Link::connect_to_any_address() {
     open(redisAsyncConnectUnix(url_.path.c_str()));
     co_return co_await log_in();
   }
-  asio::ip::tcp::resolver resolver{backend_};
+  asio::ip::tcp::resolver resolver{event_loop_};
   const auto addresses = co_await resolver.async_resolve(url_.host, url_.port, asio::use_awaitable);
   std::exception_ptr failure;
   for (const auto& address : addresses) {
@@ -203,7 +203,7 @@ asio::awaitable<void> RedisClient::Link::connect_to_any_address() {
       failure = std::current_exception();
     }
     // The failure was reported from within hiredis, which has yet to leave the lost connection.
-    co_await asio::post(backend_, asio::use_awaitable);
+    co_await asio::post(event_loop_, asio::use_awaitable);
   }
   std::rethrow_exception(failure);
 }
@@ -349,7 +349,7 @@ void RedisClient::Link::write_soon() {
   if (std::exchange(writing_, true)) {
     return;
   }
-  asio::post(backend_, [self = shared_from_this(), generation = generation_] {
+  asio::post(event_loop_, [self = shared_from_this(), generation = generation_] {
     if (self->generation_ == generation) {
       self->handle_write();
     }

@@ -49,10 +49,10 @@ class PendingCommand {
   Clock::time_point deadline_;
 };
 
-/// Lives on the backend: except for send(), everything happens on its thread.
+/// Lives on the event loop: except for send(), everything happens on its thread.
 class RedisClient::Link : public std::enable_shared_from_this<Link> {
  public:
-  Link(asio::io_context& backend, RedisUrl url);
+  Link(asio::io_context& event_loop, RedisUrl url);
 
   /// Sends a command, after connecting if need be. May be called on any thread.
   asio::awaitable<RedisReply> send(PendingCommand::Arguments arguments);
@@ -90,7 +90,7 @@ class RedisClient::Link : public std::enable_shared_from_this<Link> {
   static void on_add_write(void* link);
   static void on_cleanup(void* link);
 
-  asio::io_context& backend_;
+  asio::io_context& event_loop_;
   const RedisUrl url_;
   std::optional<RedisTls> tls_;
   State state_ = State::kDisconnected;

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "backend.hpp"
+#include "event_loop.hpp"
 #include "http_server.hpp"
 #include "login_input.hpp"
 #include "pages.hpp"
@@ -39,35 +39,35 @@ class Application {
         idle_timeout_{settings.whole_number(kSessionTtl, 1)} {}
 
   //! [index]
-  asio::awaitable<Reply> index(Request request) {
+  asio::awaitable<Response> index(Request request) {
     if (const auto username = session_.read(request)) {
       const auto key = "user:" + *username;
       const auto visits = co_await redis_.command("EVAL", kCountVisit, 1, key, idle_timeout_);
-      co_return Reply{200, page(fmt::format("Logged in as {}.<br>\n"
-                                            "Visits: {}\n"
-                                            "<p><a href=\"/logout\">Log out</a></p>",
-                                            escape(*username), visits.integer()))};
+      co_return Response{200, page(fmt::format("Logged in as {}.<br>\n"
+                                               "Visits: {}\n"
+                                               "<p><a href=\"/logout\">Log out</a></p>",
+                                               escape(*username), visits.integer()))};
     }
-    co_return Reply{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
+    co_return Response{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
   }
   //! [index]
 
   //! [login]
-  asio::awaitable<Reply> login(Request request) {
+  asio::awaitable<Response> login(Request request) {
     if (request.method() == Method::Post) {
-      auto reply = redirect("/");
-      session_.write(reply, submitted_username(request));
-      co_return reply;
+      auto response = redirect("/");
+      session_.write(response, submitted_username(request));
+      co_return response;
     }
-    co_return Reply{200, page(login_form())};
+    co_return Response{200, page(login_form())};
   }
   //! [login]
 
   //! [logout]
-  asio::awaitable<Reply> logout(Request /*request*/) {
-    auto reply = redirect("/");
-    session_.remove(reply);
-    co_return reply;
+  asio::awaitable<Response> logout(Request /*request*/) {
+    auto response = redirect("/");
+    session_.remove(response);
+    co_return response;
   }
   //! [logout]
 
@@ -85,13 +85,13 @@ int main(int argc, char** argv) {
       .summary = "Counts each user's visits in Redis until ten seconds pass without one.",
       .variables = {kSecretKey, kSecretKeyFallbacks, kCookieSecure, kRedisUrl, kSessionTtl}};
   return run_step(argc, argv, step, [](const Settings& settings) {
-    Backend backend;
-    RedisClient redis{backend, RedisUrl::parse(kRedisUrl.name, settings[kRedisUrl])};
+    EventLoop event_loop;
+    RedisClient redis{event_loop, RedisUrl::parse(kRedisUrl.name, settings[kRedisUrl])};
     if (settings.check()) {
-      return check_redis(backend, redis);
+      return check_redis(event_loop, redis);
     }
     Application application{settings, redis};
-    warn_if_unreachable(backend, redis);
+    warn_if_unreachable(event_loop, redis);
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);

@@ -129,26 +129,28 @@ void FirestoreTransaction::start_again() {
   read_.clear();
 }
 
-FirestoreClient::FirestoreClient(Backend& backend, const Settings& settings) : backend_{backend} {
-  const auto http = std::make_shared<HttpTransport>(backend.context());
-  auto database = backend.wait_for(find_database(settings, *http));
+FirestoreClient::FirestoreClient(EventLoop& event_loop, const Settings& settings)
+    : event_loop_{event_loop} {
+  const auto http = std::make_shared<HttpTransport>(event_loop.context());
+  auto database = event_loop.wait_for(find_database(settings, *http));
   const bool is_google = database.address == kGoogleAddress;
   description_ = fmt::format(
       "project {}, {}", database.project,
       is_google ? "Google's service" : "emulator at " + settings[kFirestoreEmulatorHost]);
-  connection_ = std::make_shared<FirestoreConnection>(backend.context(), http, std::move(database));
+  connection_ =
+      std::make_shared<FirestoreConnection>(event_loop.context(), http, std::move(database));
 }
 
-FirestoreClient::FirestoreClient(Backend& backend, FirestoreDatabase database)
-    : backend_{backend},
+FirestoreClient::FirestoreClient(EventLoop& event_loop, FirestoreDatabase database)
+    : event_loop_{event_loop},
       description_{fmt::format("project {} at {}", database.project, database.address)},
       connection_{std::make_shared<FirestoreConnection>(
-          backend.context(), std::make_shared<HttpTransport>(backend.context()),
+          event_loop.context(), std::make_shared<HttpTransport>(event_loop.context()),
           std::move(database))} {}
 
 FirestoreClient::~FirestoreClient() {
   std::promise<void> stopped;
-  asio::post(backend_.context(), [this, &stopped] {
+  asio::post(event_loop_.context(), [this, &stopped] {
     connection_->stop();
     stopped.set_value();
   });
@@ -158,7 +160,7 @@ FirestoreClient::~FirestoreClient() {
 asio::awaitable<void> FirestoreClient::run(std::string key, TransactionFunction function) {
   const auto connection = connection_;
   const auto deadline = call_deadline();
-  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
   const auto turn = co_await connection->transactions().acquire(key, deadline);
   if (!turn) {
     throw ServiceUnavailable{"Firestore: too many transactions wait for the same session"};
@@ -194,39 +196,39 @@ asio::awaitable<void> FirestoreClient::run(std::string key, TransactionFunction 
 
 asio::awaitable<std::optional<FirestoreDocument>> FirestoreClient::get(std::string path) {
   const auto connection = connection_;
-  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
   co_return co_await for_callers(connection->read(std::move(path), {}, call_deadline()));
 }
 
 asio::awaitable<void> FirestoreClient::commit(std::vector<FirestoreWrite> writes) {
   const auto connection = connection_;
-  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
   const FirestoreSnapshot nothing_read;
   co_await for_callers(connection->commit({}, std::move(writes), nothing_read, call_deadline()));
 }
 
 asio::awaitable<std::vector<FirestoreDocument>> FirestoreClient::run_query(FirestoreQuery query) {
   const auto connection = connection_;
-  co_await asio::dispatch(backend_.context(), asio::use_awaitable);
+  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
   co_return co_await for_callers(connection->run_query(std::move(query), call_deadline()));
 }
 
 asio::awaitable<void> FirestoreClient::ping() { co_await get("sessions/check"); }
 
-int check_firestore(Backend& backend, FirestoreClient& firestore) {
+int check_firestore(EventLoop& event_loop, FirestoreClient& firestore) {
   const auto advice = fmt::format(
       "That was {}. Is the emulator running, and does {} name it? For Google's service: does the "
       "project have a Firestore database in native mode, and may these credentials use it?",
       firestore.description(), kFirestoreEmulatorHost.name);
-  const int exit_code = check_store(backend, firestore.ping(), advice);
+  const int exit_code = check_store(event_loop, firestore.ping(), advice);
   if (exit_code == 0) {
     std::cout << firestore.description() << '\n';
   }
   return exit_code;
 }
 
-void warn_if_unreachable(Backend& backend, FirestoreClient& firestore) {
-  warn_if_unreachable(backend, firestore.ping(), firestore.description());
+void warn_if_unreachable(EventLoop& event_loop, FirestoreClient& firestore) {
+  warn_if_unreachable(event_loop, firestore.ping(), firestore.description());
 }
 
 }  // namespace sessions

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "backend.hpp"
+#include "event_loop.hpp"
 #include "firestore_document.hpp"
 #include "google_credentials.hpp"
 #include "settings.hpp"
@@ -79,7 +79,7 @@ class FirestoreTransaction {
 };
 
 /// A client with a few connections, used by all threads. Each call ends within five seconds and a
-/// moment, and continues on the backend.
+/// moment, and continues on the event loop.
 ///
 /// Calls throw ServiceUnavailable if Firestore cannot be reached, does not answer in time or is
 /// overloaded, or if it is unknown whether a write was applied; FirestoreError if Firestore refuses
@@ -88,8 +88,8 @@ class FirestoreClient {
  public:
   /// The emulator if FIRESTORE_EMULATOR_HOST is set, else Google's service with Application Default
   /// Credentials. Throws SettingError if there are none, or no project.
-  FirestoreClient(Backend& backend, const Settings& settings);
-  FirestoreClient(Backend& backend, FirestoreDatabase database);
+  FirestoreClient(EventLoop& event_loop, const Settings& settings);
+  FirestoreClient(EventLoop& event_loop, FirestoreDatabase database);
   /// Fails the calls that are still under way.
   ~FirestoreClient();
   FirestoreClient(const FirestoreClient&) = delete;
@@ -138,17 +138,17 @@ class FirestoreClient {
 
   asio::awaitable<void> run(std::string key, TransactionFunction function);
 
-  Backend& backend_;
+  EventLoop& event_loop_;
   std::string description_;
   std::shared_ptr<FirestoreConnection> connection_;
 };
 
 /// For --check: prints PONG and what it spoke to, or what is wrong and what to try, and returns the
 /// exit code 0 or 1.
-int check_firestore(Backend& backend, FirestoreClient& firestore);
+int check_firestore(EventLoop& event_loop, FirestoreClient& firestore);
 
 /// Tries to reach Firestore in the background and logs a warning that names the project and where
 /// it is looked for if it cannot.
-void warn_if_unreachable(Backend& backend, FirestoreClient& firestore);
+void warn_if_unreachable(EventLoop& event_loop, FirestoreClient& firestore);
 
 }  // namespace sessions

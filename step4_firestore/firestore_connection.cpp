@@ -81,24 +81,24 @@ asio::awaitable<bool> Backoff::wait(Deadline deadline) {
   if (end >= deadline) {
     co_return false;
   }
-  asio::steady_timer timer{backend_, end};
+  asio::steady_timer timer{event_loop_, end};
   co_await timer.async_wait(asio::use_awaitable);
   co_return true;
 }
 
-FirestoreConnection::FirestoreConnection(asio::io_context& backend,
+FirestoreConnection::FirestoreConnection(asio::io_context& event_loop,
                                          std::shared_ptr<HttpTransport> http,
                                          FirestoreDatabase database)
-    : backend_{backend},
+    : event_loop_{event_loop},
       http_{std::move(http)},
-      tokens_{backend, std::move(database.credentials)},
+      tokens_{event_loop, std::move(database.credentials)},
       documents_{fmt::format("projects/{}/databases/(default)/documents", database.project)},
       address_{fmt::format("{}/v1/{}", database.address, documents_)},
-      transactions_{backend} {}
+      transactions_{event_loop} {}
 
 /// A transaction that is being begun, and who waits for that.
 struct FirestoreConnection::Beginning {
-  Beginning(asio::io_context& backend, Deadline deadline) : timer{backend, deadline} {}
+  Beginning(asio::io_context& event_loop, Deadline deadline) : timer{event_loop, deadline} {}
 
   asio::steady_timer timer;  ///< cancelled when the answer is there
   std::optional<ReadResult> result;
@@ -126,8 +126,8 @@ asio::awaitable<FirestoreConnection::ReadResult> FirestoreConnection::begin_and_
   if (!retried.empty()) {
     read_write["retryTransaction"] = std::move(retried);
   }
-  const auto beginning = std::make_shared<Beginning>(backend_, deadline);
-  asio::co_spawn(backend_, finish(beginning, std::move(request), deadline), asio::detached);
+  const auto beginning = std::make_shared<Beginning>(event_loop_, deadline);
+  asio::co_spawn(event_loop_, finish(beginning, std::move(request), deadline), asio::detached);
   std::error_code ignored;
   co_await beginning->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   if (beginning->result) {

@@ -27,21 +27,21 @@ bool is_transient(std::string_view status);
 /// Random waits that grow: exponential backoff with full jitter.
 class Backoff {
  public:
-  explicit Backoff(asio::io_context& backend) : backend_{backend} {}
+  explicit Backoff(asio::io_context& event_loop) : event_loop_{event_loop} {}
 
   /// Returns false, without waiting, if the deadline would pass.
   asio::awaitable<bool> wait(Deadline deadline);
 
  private:
-  asio::io_context& backend_;
+  asio::io_context& event_loop_;
   std::chrono::milliseconds longest_{50};
 };
 
-/// Lives on the backend: everything happens on its thread. All calls throw FirestoreError; no
+/// Lives on the event loop: everything happens on its thread. All calls throw FirestoreError; no
 /// answer at all is UNAVAILABLE or DEADLINE_EXCEEDED, as in Google's own clients.
 class FirestoreConnection : public std::enable_shared_from_this<FirestoreConnection> {
  public:
-  FirestoreConnection(asio::io_context& backend, std::shared_ptr<HttpTransport> http,
+  FirestoreConnection(asio::io_context& event_loop, std::shared_ptr<HttpTransport> http,
                       FirestoreDatabase database);
 
   struct ReadResult {
@@ -66,7 +66,7 @@ class FirestoreConnection : public std::enable_shared_from_this<FirestoreConnect
                                                             Deadline deadline);
 
   KeyedLock& transactions() { return transactions_; }
-  Backoff backoff() { return Backoff{backend_}; }
+  Backoff backoff() { return Backoff{event_loop_}; }
   void stop() { http_->stop(); }
 
  private:
@@ -88,7 +88,7 @@ class FirestoreConnection : public std::enable_shared_from_this<FirestoreConnect
                                     FirestoreSnapshot read_before, Deadline deadline);
   FirestoreDocument to_document(const nlohmann::json& found) const;
 
-  asio::io_context& backend_;
+  asio::io_context& event_loop_;
   std::shared_ptr<HttpTransport> http_;
   TokenCache tokens_;
   std::string documents_;  ///< name of the database's root

@@ -24,7 +24,7 @@ struct AccessToken {
   std::chrono::steady_clock::time_point expires;
 };
 
-/// Where access tokens come from. Used on the backend.
+/// Where access tokens come from. Used on the event loop.
 class TokenSource {
  public:
   TokenSource() = default;
@@ -95,8 +95,8 @@ class MetadataServer : public TokenSource {
 /// the next one and the others wait for it.
 class TokenCache {
  public:
-  TokenCache(asio::io_context& backend, std::shared_ptr<const TokenSource> source)
-      : fetching_{backend}, source_{std::move(source)} {}
+  TokenCache(asio::io_context& event_loop, std::shared_ptr<const TokenSource> source)
+      : fetching_{event_loop}, source_{std::move(source)} {}
 
   /// The value for the Authorization header. Throws as TokenSource::fetch() does.
   asio::awaitable<std::string> token(HttpTransport& http, Deadline deadline);

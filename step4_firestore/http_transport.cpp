@@ -40,8 +40,8 @@ void initialize_curl() { static const CurlLibrary library; }
 }  // namespace
 
 struct HttpTransport::WatchedSocket {
-  WatchedSocket(asio::io_context& backend, curl_socket_t socket)
-      : descriptor{backend, socket}, number{socket} {}
+  WatchedSocket(asio::io_context& event_loop, curl_socket_t socket)
+      : descriptor{event_loop, socket}, number{socket} {}
   // libcurl closes it.
   ~WatchedSocket() { descriptor.release(); }
   WatchedSocket(const WatchedSocket&) = delete;
@@ -174,7 +174,8 @@ int HttpTransport::Transfer::on_sending(void* transfer, char* /*server_address*/
   return sent_before ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-HttpTransport::HttpTransport(asio::io_context& backend) : backend_{backend}, timer_{backend} {
+HttpTransport::HttpTransport(asio::io_context& event_loop)
+    : event_loop_{event_loop}, timer_{event_loop} {
   initialize_curl();
   multi_.reset(curl_multi_init());
   if (!multi_) {
@@ -233,7 +234,7 @@ void HttpTransport::watch(curl_socket_t socket, int events) {
   }
   auto& watched = sockets_[socket];
   if (!watched) {
-    watched = std::make_shared<WatchedSocket>(backend_, socket);
+    watched = std::make_shared<WatchedSocket>(event_loop_, socket);
   }
   watched->wanted = events;
   wait_for_events(watched);

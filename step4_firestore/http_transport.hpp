@@ -1,4 +1,4 @@
-// HTTP for coroutines: libcurl's multi interface on the backend's event loop.
+// HTTP for coroutines: libcurl's multi interface on the event loop's event loop.
 #pragma once
 
 #include <curl/curl.h>
@@ -46,13 +46,13 @@ struct HttpTransportResponse {
 };
 
 /// Sends requests side by side and keeps connections open for the next ones. It lives on the
-/// backend: everything happens on its thread.
+/// event loop: everything happens on its thread.
 ///
 /// A request is never sent twice behind the caller's back, as libcurl does by itself when a
 /// connection that it kept open turns out to be closed.
 class HttpTransport : public std::enable_shared_from_this<HttpTransport> {
  public:
-  explicit HttpTransport(asio::io_context& backend);
+  explicit HttpTransport(asio::io_context& event_loop);
   ~HttpTransport();
   HttpTransport(const HttpTransport&) = delete;
   HttpTransport& operator=(const HttpTransport&) = delete;
@@ -84,7 +84,7 @@ class HttpTransport : public std::enable_shared_from_this<HttpTransport> {
                        void* socket_data);
   static int on_timer(CURLM* multi, long milliseconds, void* transport);
 
-  asio::io_context& backend_;
+  asio::io_context& event_loop_;
   asio::steady_timer timer_;
   std::map<curl_socket_t, std::shared_ptr<WatchedSocket>> sockets_;
   std::unique_ptr<CURLM, MultiCleanup> multi_;

@@ -9,8 +9,8 @@ namespace sessions {
 
 /// Sleeps on its timer until the lock is its own, or until the deadline.
 struct KeyedLock::Waiter {
-  Waiter(asio::io_context& backend, std::chrono::steady_clock::time_point deadline)
-      : timer{backend, deadline} {}
+  Waiter(asio::io_context& event_loop, std::chrono::steady_clock::time_point deadline)
+      : timer{event_loop, deadline} {}
 
   asio::steady_timer timer;
   bool has_lock = false;
@@ -37,7 +37,7 @@ asio::awaitable<std::optional<KeyedLock::Guard>> KeyedLock::acquire(
   const auto [queue, is_free] = queues_->try_emplace(key);
   if (!is_free) {
     const auto queues = queues_;
-    const auto waiter = std::make_shared<Waiter>(backend_, deadline);
+    const auto waiter = std::make_shared<Waiter>(event_loop_, deadline);
     queue->second.push_back(waiter);
     std::error_code ignored;
     co_await waiter->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

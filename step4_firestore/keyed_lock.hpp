@@ -14,7 +14,7 @@
 namespace sessions {
 
 /// Holders of different keys do not meet; those of one key get the lock in the order in which they
-/// asked. It lives on the backend: everything happens on its thread.
+/// asked. It lives on the event loop: everything happens on its thread.
 class KeyedLock {
   struct Waiter;
   using Queues = std::map<std::string, std::deque<std::shared_ptr<Waiter>>>;
@@ -34,14 +34,14 @@ class KeyedLock {
     std::string key_;
   };
 
-  explicit KeyedLock(asio::io_context& backend) : backend_{backend} {}
+  explicit KeyedLock(asio::io_context& event_loop) : event_loop_{event_loop} {}
 
   /// Nothing if the lock could not be had before the deadline.
   asio::awaitable<std::optional<Guard>> acquire(std::string key,
                                                 std::chrono::steady_clock::time_point deadline);
 
  private:
-  asio::io_context& backend_;
+  asio::io_context& event_loop_;
   std::shared_ptr<Queues> queues_ = std::make_shared<Queues>();
 };
 

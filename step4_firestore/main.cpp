@@ -2,7 +2,7 @@
 //
 // What is new: a client for Firestore's REST API, and a transaction: the session is read and
 // written as one unit, whoever else counts in it. The cookie holds a random id and nothing else.
-// Carried over: the server, the pages and the cookie of step 1, the backend of step 2.
+// Carried over: the server, the pages and the cookie of step 1, the event loop of step 2.
 //
 // Run it: ./tutorial run 4
 
@@ -11,8 +11,8 @@
 #include <array>
 #include <random>
 
-#include "backend.hpp"
 #include "cookie.hpp"
+#include "event_loop.hpp"
 #include "firestore_client.hpp"
 #include "http_server.hpp"
 #include "pages.hpp"
@@ -74,17 +74,17 @@ class Application {
       : session_id_{settings, "session_id"}, firestore_{firestore} {}
 
   //! [home]
-  asio::awaitable<Reply> home(Request request) {
+  asio::awaitable<Response> home(Request request) {
     const auto id = valid_session_id(session_id_.read(request));
     const Session fresh{new_session_id(), random_greeting()};
     const auto session = co_await firestore_.run_transaction(
         id.value_or(fresh.id), [&](FirestoreTransaction& transaction) {
           return get_session_data(transaction, id, fresh);
         });
-    Reply reply{200,
-                page(fmt::format("{} views for \"{}\"", session.views, escape(session.greeting)))};
-    session_id_.write(reply, session.id);
-    co_return reply;
+    Response response{
+        200, page(fmt::format("{} views for \"{}\"", session.views, escape(session.greeting)))};
+    session_id_.write(response, session.id);
+    co_return response;
   }
   //! [home]
 
@@ -103,13 +103,13 @@ int main(int argc, char** argv) {
       .variables = {kCookieSecure, kFirestoreEmulatorHost, kGoogleCloudProject,
                     kGoogleApplicationCredentials, kGceMetadataHost}};
   return run_step(argc, argv, step, [](const Settings& settings) {
-    Backend backend;
-    FirestoreClient firestore{backend, settings};
+    EventLoop event_loop;
+    FirestoreClient firestore{event_loop, settings};
     if (settings.check()) {
-      return check_firestore(backend, firestore);
+      return check_firestore(event_loop, firestore);
     }
     Application application{settings, firestore};
-    warn_if_unreachable(backend, firestore);
+    warn_if_unreachable(event_loop, firestore);
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::home);
     return serve(settings, routes);

@@ -10,16 +10,16 @@
 
 namespace sessions {
 
-BackgroundPurge::BackgroundPurge(Backend& backend, SessionStore& store,
+BackgroundPurge::BackgroundPurge(EventLoop& event_loop, SessionStore& store,
                                  std::chrono::milliseconds interval)
-    : backend_{backend},
+    : event_loop_{event_loop},
       store_{store},
       interval_{interval},
-      timer_{backend.context()},
-      ended_{asio::co_spawn(backend.context(), run(), asio::use_future)} {}
+      timer_{event_loop.context()},
+      ended_{asio::co_spawn(event_loop.context(), run(), asio::use_future)} {}
 
 BackgroundPurge::~BackgroundPurge() {
-  asio::post(backend_.context(), [this] {
+  asio::post(event_loop_.context(), [this] {
     stopping_ = true;
     timer_.cancel();
   });

@@ -6,16 +6,16 @@
 #include <chrono>
 #include <future>
 
-#include "backend.hpp"
+#include "event_loop.hpp"
 #include "session_store.hpp"
 
 namespace sessions {
 
-/// Purges a store on the backend, again and again, for as long as this object lives. A purge that
-/// fails is logged.
+/// Purges a store on the event loop, again and again, for as long as this object lives. A purge
+/// that fails is logged.
 class BackgroundPurge {
  public:
-  BackgroundPurge(Backend& backend, SessionStore& store, std::chrono::milliseconds interval);
+  BackgroundPurge(EventLoop& event_loop, SessionStore& store, std::chrono::milliseconds interval);
   /// Waits for the purge that is under way, if there is one.
   ~BackgroundPurge();
   BackgroundPurge(const BackgroundPurge&) = delete;
@@ -24,7 +24,7 @@ class BackgroundPurge {
  private:
   asio::awaitable<void> run();
 
-  Backend& backend_;
+  EventLoop& event_loop_;
   SessionStore& store_;
   const std::chrono::milliseconds interval_;
   asio::steady_timer timer_;

@@ -18,10 +18,10 @@ namespace sessions {
 class FirestoreSessionStore : public SessionStore {
  public:
   /// Throws SettingError if the settings lead to no database.
-  FirestoreSessionStore(Backend& backend, const Settings& settings, SessionLifetime lifetime)
-      : firestore_{backend, settings}, lifetime_{lifetime} {}
-  FirestoreSessionStore(Backend& backend, FirestoreDatabase database, SessionLifetime lifetime)
-      : firestore_{backend, std::move(database)}, lifetime_{lifetime} {}
+  FirestoreSessionStore(EventLoop& event_loop, const Settings& settings, SessionLifetime lifetime)
+      : firestore_{event_loop, settings}, lifetime_{lifetime} {}
+  FirestoreSessionStore(EventLoop& event_loop, FirestoreDatabase database, SessionLifetime lifetime)
+      : firestore_{event_loop, std::move(database)}, lifetime_{lifetime} {}
 
   asio::awaitable<SessionToken> create(std::string username) override;
   asio::awaitable<Access> read(SessionToken token) override;

@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "backend.hpp"
 #include "background_purge.hpp"
+#include "event_loop.hpp"
 #include "firestore_client.hpp"
 #include "google_credentials.hpp"
 #include "http_server.hpp"
@@ -32,62 +32,62 @@ class Application {
       : cookie_{settings, "session", "sid"}, store_{store} {}
 
   //! [index]
-  asio::awaitable<Reply> index(Request request) {
+  asio::awaitable<Response> index(Request request) {
     auto session = session_of(request);
     if (const auto visits = co_await session.increment("visits")) {
-      co_return Reply{200, page(fmt::format("Logged in as {}.<br>\n"
-                                            "Visits: {}\n"
-                                            "<p><a href=\"/sessions\">Your sessions</a></p>\n"
-                                            "<p><a href=\"/logout\">Log out</a></p>",
-                                            escape(session["username"]), *visits))};
+      co_return Response{200, page(fmt::format("Logged in as {}.<br>\n"
+                                               "Visits: {}\n"
+                                               "<p><a href=\"/sessions\">Your sessions</a></p>\n"
+                                               "<p><a href=\"/logout\">Log out</a></p>",
+                                               escape(session["username"]), *visits))};
     }
-    co_return Reply{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
+    co_return Response{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
   }
   //! [index]
 
   //! [login]
-  asio::awaitable<Reply> login(Request request) {
+  asio::awaitable<Response> login(Request request) {
     if (request.method() == Method::Post) {
       require_same_origin(request);
       auto session = session_of(request);
       co_await session.log_in(submitted_username(request));
-      auto reply = redirect("/");
-      cookie_.write(reply, std::string{session.token()->text()});
-      co_return reply;
+      auto response = redirect("/");
+      cookie_.write(response, std::string{session.token()->text()});
+      co_return response;
     }
-    co_return Reply{200, page(login_form())};
+    co_return Response{200, page(login_form())};
   }
   //! [login]
 
   //! [logout]
-  asio::awaitable<Reply> logout(Request request) {
+  asio::awaitable<Response> logout(Request request) {
     require_same_origin(request);
     co_await session_of(request).log_out();
-    auto reply = redirect("/");
-    cookie_.remove(reply);
-    co_return reply;
+    auto response = redirect("/");
+    cookie_.remove(response);
+    co_return response;
   }
   //! [logout]
 
   //! [sessions]
-  asio::awaitable<Reply> list_sessions(Request request) {
+  asio::awaitable<Response> list_sessions(Request request) {
     auto session = session_of(request);
     const auto username = co_await session.get("username");
     if (!username) {
       co_return redirect("/");
     }
     auto list = co_await store_.list(*username);
-    co_return Reply{200, page(session_list(*username, std::move(list), *session.token()))};
+    co_return Response{200, page(session_list(*username, std::move(list), *session.token()))};
   }
 
-  asio::awaitable<Reply> logout_everywhere(Request request) {
+  asio::awaitable<Response> logout_everywhere(Request request) {
     require_same_origin(request);
     if (const auto username = co_await session_of(request).get("username")) {
       co_await store_.destroy_all(*username);
     }
-    auto reply = redirect("/");
-    cookie_.remove(reply);
-    co_return reply;
+    auto response = redirect("/");
+    cookie_.remove(response);
+    co_return response;
   }
   //! [sessions]
 
@@ -112,19 +112,19 @@ int main(int argc, char** argv) {
                     kSessionMaxAge, kFirestoreEmulatorHost, kGoogleCloudProject,
                     kGoogleApplicationCredentials, kGceMetadataHost}};
   return run_step(argc, argv, step, [](const Settings& settings) {
-    Backend backend;
-    const auto store = make_session_store(settings, backend);
+    EventLoop event_loop;
+    const auto store = make_session_store(settings, event_loop);
     if (settings.check()) {
-      return check_session_store(backend, *store);
+      return check_session_store(event_loop, *store);
     }
     Application application{settings, *store};
-    const BackgroundPurge purge{backend, *store, session_lifetime(settings).idle};
+    const BackgroundPurge purge{event_loop, *store, session_lifetime(settings).idle};
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);
     routes.add("/logout", {Method::Get, Method::Post}, application, &Application::logout);
     routes.add("/sessions", {Method::Get}, application, &Application::list_sessions);
     routes.add("/logout-everywhere", {Method::Post}, application, &Application::logout_everywhere);
-    return serve(settings, routes, [&] { warn_about_store(settings, backend, *store); });
+    return serve(settings, routes, [&] { warn_about_store(settings, event_loop, *store); });
   });
 }

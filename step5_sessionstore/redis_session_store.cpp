@@ -126,8 +126,8 @@ std::optional<std::chrono::system_clock::time_point> time_of(const std::string& 
 
 }  // namespace
 
-RedisSessionStore::RedisSessionStore(Backend& backend, RedisUrl url, SessionLifetime lifetime)
-    : redis_{backend, std::move(url)},
+RedisSessionStore::RedisSessionStore(EventLoop& event_loop, RedisUrl url, SessionLifetime lifetime)
+    : redis_{event_loop, std::move(url)},
       lifetime_{lifetime},
       create_{kCreate},
       access_{kAccess},

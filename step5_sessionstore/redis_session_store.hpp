@@ -19,7 +19,7 @@ namespace sessions {
 /// keys, which Redis allows on one server but not in a cluster.
 class RedisSessionStore : public SessionStore {
  public:
-  RedisSessionStore(Backend& backend, RedisUrl url, SessionLifetime lifetime);
+  RedisSessionStore(EventLoop& event_loop, RedisUrl url, SessionLifetime lifetime);
 
   asio::awaitable<SessionToken> create(std::string username) override;
   asio::awaitable<Access> read(SessionToken token) override;

@@ -27,33 +27,33 @@ SessionLifetime session_lifetime(const Settings& settings) {
           .absolute = std::chrono::seconds{settings.whole_number(kSessionMaxAge, 1)}};
 }
 
-std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backend& backend) {
+std::unique_ptr<SessionStore> make_session_store(const Settings& settings, EventLoop& event_loop) {
   const auto lifetime = session_lifetime(settings);
   const auto& choice = settings[kSessionStore];
   if (choice == kMemory) {
     return std::make_unique<MemorySessionStore>(lifetime);
   }
   if (is_redis_url(choice)) {
-    return std::make_unique<RedisSessionStore>(backend, RedisUrl::parse(kSessionStore.name, choice),
-                                               lifetime);
+    return std::make_unique<RedisSessionStore>(
+        event_loop, RedisUrl::parse(kSessionStore.name, choice), lifetime);
   }
   if (choice == "firestore:") {
-    return std::make_unique<FirestoreSessionStore>(backend, settings, lifetime);
+    return std::make_unique<FirestoreSessionStore>(event_loop, settings, lifetime);
   }
   throw SettingError{kSessionStore.name, "must be memory:, a Redis URL or firestore:"};
 }
 
-int check_session_store(Backend& backend, SessionStore& store) {
-  return check_store(backend, store.ping(),
+int check_session_store(EventLoop& event_loop, SessionStore& store) {
+  return check_store(event_loop, store.ping(),
                      "Is it running, and does SESSION_STORE name it? --help lists the settings.");
 }
 
-void warn_about_store(const Settings& settings, Backend& backend, SessionStore& store) {
+void warn_about_store(const Settings& settings, EventLoop& event_loop, SessionStore& store) {
   if (settings[kSessionStore] == kMemory) {
     spdlog::warn("{}={} is for one process, and forgets all sessions when it ends.",
                  kSessionStore.name, kMemory);
   }
-  warn_if_unreachable(backend, store.ping(), kSessionStore.name);
+  warn_if_unreachable(event_loop, store.ping(), kSessionStore.name);
 }
 
 }  // namespace sessions

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <memory>
 
-#include "backend.hpp"
+#include "event_loop.hpp"
 #include "session_store.hpp"
 #include "settings.hpp"
 
@@ -22,13 +22,13 @@ SessionLifetime session_lifetime(const Settings& settings);
 
 /// The store that SESSION_STORE names. Throws SettingError if it names none, or if a setting that
 /// this store needs is missing.
-std::unique_ptr<SessionStore> make_session_store(const Settings& settings, Backend& backend);
+std::unique_ptr<SessionStore> make_session_store(const Settings& settings, EventLoop& event_loop);
 
 /// For --check: prints PONG, or what is wrong and what to try, and returns the exit code 0 or 1.
-int check_session_store(Backend& backend, SessionStore& store);
+int check_session_store(EventLoop& event_loop, SessionStore& store);
 
 /// Logs what has to be known of the store at the start: that memory forgets, or that the store that
 /// SESSION_STORE names cannot be reached.
-void warn_about_store(const Settings& settings, Backend& backend, SessionStore& store);
+void warn_about_store(const Settings& settings, EventLoop& event_loop, SessionStore& store);
 
 }  // namespace sessions

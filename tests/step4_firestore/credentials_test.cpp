@@ -81,14 +81,15 @@ class TokenStandIn {
 class Step4Credentials : public Step4Client {
  protected:
   void use(std::shared_ptr<const TokenSource> source) {
-    client_.emplace(backend_, FirestoreDatabase{proxy_->url(), project_->id(), std::move(source)});
+    client_.emplace(event_loop_,
+                    FirestoreDatabase{proxy_->url(), project_->id(), std::move(source)});
   }
 
   void get_in_parallel(int requests) {
     std::vector<std::future<std::optional<FirestoreDocument>>> calls;
     for (int request = 0; request < requests; ++request) {
       calls.push_back(
-          asio::co_spawn(backend_.context(), client_->get("things/a"), asio::use_future));
+          asio::co_spawn(event_loop_.context(), client_->get("things/a"), asio::use_future));
     }
     for (auto& call : calls) {
       call.get();
@@ -238,23 +239,23 @@ class Step4DefaultCredentials : public testing::Test {
                                .variables = {kGoogleApplicationCredentials, kGceMetadataHost}};
     const char* const arguments[] = {"step4_firestore"};
     const Settings settings{step, 1, arguments};
-    return backend_.wait_for(find_default_credentials(settings, *http_));
+    return event_loop_.wait_for(find_default_credentials(settings, *http_));
   }
 
   AccessToken fetch(const DefaultCredentials& credentials) {
-    return backend_.wait_for(credentials.source->fetch(*http_, Clock::now() + seconds{5}));
+    return event_loop_.wait_for(credentials.source->fetch(*http_, Clock::now() + seconds{5}));
   }
 
   void TearDown() override {
-    backend_.wait_for([](HttpTransport& http) -> asio::awaitable<void> {
+    event_loop_.wait_for([](HttpTransport& http) -> asio::awaitable<void> {
       http.stop();
       co_return;
     }(*http_));
   }
 
   TemporaryFolder folder_;
-  Backend backend_;
-  std::shared_ptr<HttpTransport> http_ = std::make_shared<HttpTransport>(backend_.context());
+  EventLoop event_loop_;
+  std::shared_ptr<HttpTransport> http_ = std::make_shared<HttpTransport>(event_loop_.context());
 };
 
 json service_account(const std::string& private_key, const std::string& token_uri) {
@@ -341,7 +342,8 @@ TEST_F(Step4DefaultCredentials, TheMetadataServerNamesTheProject) {
 
 TEST_F(Step4DefaultCredentials, AMachineOutsideGooglesCloudIsToldSo) {
   // Elsewhere, nobody answers at the metadata server's address.
-  const asio::ip::tcp::acceptor silent{backend_.context(), {asio::ip::address_v4::loopback(), 0}};
+  const asio::ip::tcp::acceptor silent{event_loop_.context(),
+                                       {asio::ip::address_v4::loopback(), 0}};
   set("GCE_METADATA_HOST", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
   const auto start = Clock::now();
   EXPECT_THROW(find(), SettingError);

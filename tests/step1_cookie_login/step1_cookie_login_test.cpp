@@ -44,11 +44,11 @@ class Step1Cookie : public ProgramScenarios {
     register_scenarios<Step1Cookie>("Step1Cookie", ProgramScenarios::all());
 
 // No page of a step lets a visitor's text into a header. A changed one may.
-TEST(Step1Reply, HeaderCannotBreakOutOfItsLine) {
-  Reply reply;
-  EXPECT_THROW(reply.add_header("Location", "/\r\nSet-Cookie: a=b"), std::invalid_argument);
-  EXPECT_THROW(reply.add_header("X: y\nZ", "z"), std::invalid_argument);
-  EXPECT_EQ(reply.header_lines(), "");
+TEST(Step1Response, HeaderCannotBreakOutOfItsLine) {
+  sessions::Response response;
+  EXPECT_THROW(response.add_header("Location", "/\r\nSet-Cookie: a=b"), std::invalid_argument);
+  EXPECT_THROW(response.add_header("X: y\nZ", "z"), std::invalid_argument);
+  EXPECT_EQ(response.header_lines(), "");
 }
 
 TEST(Step1Pages, TextIsEscapedForContentAndForAttributes) {

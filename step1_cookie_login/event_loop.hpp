@@ -10,25 +10,25 @@
 
 namespace sessions {
 
-//! [backend]
+//! [event loop]
 /// One thread that runs an asio::io_context. The clients of Redis and Firestore do all their work
 /// on it, so they need no locks, and handlers continue on it after a co_await. What runs here must
 /// not block: every visitor would wait.
-class Backend {
+class EventLoop {
  public:
-  Backend() : thread_{[this] { context_.run(); }} {}
-  /// Stops the thread. Everything that lives on the backend must be destroyed before.
-  ~Backend() {
+  EventLoop() : thread_{[this] { context_.run(); }} {}
+  /// Stops the thread. Everything that lives on the event loop must be destroyed before.
+  ~EventLoop() {
     context_.stop();
     thread_.join();
   }
-  Backend(const Backend&) = delete;
-  Backend& operator=(const Backend&) = delete;
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
 
   asio::io_context& context() { return context_; }
 
-  /// Runs a coroutine on the backend and waits for its result on the calling thread, which must not
-  /// be the backend's. Rethrows what the coroutine throws.
+  /// Runs a coroutine on the event loop and waits for its result on the calling thread, which must
+  /// not be the event loop's. Rethrows what the coroutine throws.
   template <typename Result>
   Result wait_for(asio::awaitable<Result> coroutine) {
     return asio::co_spawn(context_, std::move(coroutine), asio::use_future).get();
@@ -39,6 +39,6 @@ class Backend {
   asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
   std::thread thread_;
 };
-//! [backend]
+//! [event loop]
 
 }  // namespace sessions

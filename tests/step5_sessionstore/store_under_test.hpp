@@ -5,7 +5,7 @@
 #include <ostream>
 #include <string>
 
-#include "backend.hpp"
+#include "event_loop.hpp"
 #include "firestore_emulator.hpp"
 #include "process.hpp"
 #include "redis_process.hpp"
@@ -31,7 +31,7 @@ class StoreUnderTest {
   /// The settings that make step 5 use this store.
   Environment environment() const;
   /// A store in this process.
-  std::unique_ptr<SessionStore> make(Backend& backend, SessionLifetime lifetime) const;
+  std::unique_ptr<SessionStore> make(EventLoop& event_loop, SessionLifetime lifetime) const;
 
   /// Null unless this is Redis.
   RedisProcess* redis() const { return redis_.get(); }

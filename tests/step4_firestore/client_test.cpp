@@ -124,7 +124,7 @@ TEST_F(Step4Client, ATransactionMayReturnNothing) {
 
 TEST_F(Step4Client, CallsThatAreUnderWayFailWhenTheClientIsDestroyed) {
   proxy_->fail("batchGet", 1, Fault::delay(seconds{2}));
-  auto waiting = asio::co_spawn(backend_.context(), client_->get("things/a"), asio::use_future);
+  auto waiting = asio::co_spawn(event_loop_.context(), client_->get("things/a"), asio::use_future);
   ASSERT_TRUE(wait_until([&] { return proxy_->calls("batchGet").size() == 1; }));
   client_.reset();
   EXPECT_THROW(waiting.get(), ServiceUnavailable);
@@ -142,7 +142,7 @@ TEST_F(Step4Client, TransactionsOfOneKeyRunInTurnAndThoseOfOthersBesideThem) {
   };
   std::vector<std::future<void>> calls;
   for (int repetition = 0; repetition < 10; ++repetition) {
-    calls.push_back(asio::co_spawn(backend_.context(), client_->run_transaction("a", increment),
+    calls.push_back(asio::co_spawn(event_loop_.context(), client_->run_transaction("a", increment),
                                    asio::use_future));
   }
   for (auto& call : calls) {

@@ -48,15 +48,15 @@ Environment StoreUnderTest::environment() const {
   return {{"SESSION_STORE", "memory:"}};
 }
 
-std::unique_ptr<SessionStore> StoreUnderTest::make(Backend& backend,
+std::unique_ptr<SessionStore> StoreUnderTest::make(EventLoop& event_loop,
                                                    SessionLifetime lifetime) const {
   if (redis_) {
     return std::make_unique<RedisSessionStore>(
-        backend, RedisUrl::parse("SESSION_STORE", redis_->url()), lifetime);
+        event_loop, RedisUrl::parse("SESSION_STORE", redis_->url()), lifetime);
   }
   if (project_) {
     return std::make_unique<FirestoreSessionStore>(
-        backend,
+        event_loop,
         FirestoreDatabase{"http://" + emulator_->host(), project_->id(),
                           std::make_shared<EmulatorOwner>()},
         lifetime);

@@ -173,9 +173,9 @@ TEST_F(Step5RedisRecord, PastItsLifetimeIsNotListedThoughItIsThere) {
 
 TEST_F(Step5RedisRecord, IsGoneWithItsLifetimeThoughItWasNeverUsed) {
   redis().command({"FLUSHALL"});
-  Backend backend;
-  const auto store = world().make(backend, {.idle = seconds{60}, .absolute = milliseconds{100}});
-  backend.wait_for(
+  EventLoop event_loop;
+  const auto store = world().make(event_loop, {.idle = seconds{60}, .absolute = milliseconds{100}});
+  event_loop.wait_for(
       [](SessionStore& in) -> asio::awaitable<void> { co_await in.create("alice"); }(*store));
   EXPECT_TRUE(wait_until([&] { return keys("session:*").empty(); }));
 }

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "backend.hpp"
+#include "event_loop.hpp"
 #include "redis_stand_in.hpp"
 #include "wait_until.hpp"
 
@@ -24,20 +24,20 @@ class Step2RedisClient : public testing::Test {
  protected:
   void serve(RedisStandIn::Script script) {
     server_.emplace(std::move(script));
-    redis_.emplace(backend_, RedisUrl::parse("REDIS_URL", server_->url()));
+    redis_.emplace(event_loop_, RedisUrl::parse("REDIS_URL", server_->url()));
   }
 
   /// Why a ping failed; empty if it succeeded.
   std::string failure_of_ping() {
     try {
-      backend_.wait_for(redis_->ping());
+      event_loop_.wait_for(redis_->ping());
       return {};
     } catch (const ServiceUnavailable& error) {
       return error.what();
     }
   }
 
-  Backend backend_;
+  EventLoop event_loop_;
   std::optional<RedisStandIn> server_;
   std::optional<RedisClient> redis_;
 };
@@ -71,7 +71,7 @@ TEST_F(Step2RedisClient, FailsWhatIsWaitingWhenItIsDestroyed) {
     is_connecting = true;
     return {};
   });
-  auto ping = asio::co_spawn(backend_.context(), redis_->ping(), asio::use_future);
+  auto ping = asio::co_spawn(event_loop_.context(), redis_->ping(), asio::use_future);
   ASSERT_TRUE(wait_until([&] { return is_connecting.load(); }));
   redis_.reset();
   ASSERT_EQ(ping.wait_for(milliseconds{500}), std::future_status::ready) << "at once";

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "backend.hpp"
 #include "behind_fault_proxy.hpp"
+#include "event_loop.hpp"
 #include "firestore_client.hpp"
 #include "google_credentials.hpp"
 
@@ -20,13 +20,13 @@ namespace sessions::test {
 class Step4Client : public BehindFaultProxy {
  protected:
   void prepare() override {
-    client_.emplace(backend_, FirestoreDatabase{proxy_->url(), project_->id(),
-                                                std::make_shared<EmulatorOwner>()});
+    client_.emplace(event_loop_, FirestoreDatabase{proxy_->url(), project_->id(),
+                                                   std::make_shared<EmulatorOwner>()});
   }
 
   template <typename Result>
   Result wait_for(asio::awaitable<Result> call) {
-    return backend_.wait_for(std::move(call));
+    return event_loop_.wait_for(std::move(call));
   }
 
   void write(FirestoreWrite write) {
@@ -45,7 +45,7 @@ class Step4Client : public BehindFaultProxy {
     return "none";
   }
 
-  Backend backend_;
+  EventLoop event_loop_;
   std::optional<FirestoreClient> client_;
 };
 

@@ -42,17 +42,17 @@ class Step5SessionStore : public testing::TestWithParam<StoreKind> {
   /// Goes on with a store of this lifetime. Memory forgets, the others do not.
   void use(SessionLifetime lifetime) {
     store_.reset();
-    store_ = world_->make(backend_, lifetime);
+    store_ = world_->make(event_loop_, lifetime);
   }
 
   SessionStore& store() { return *store_; }
   template <typename Result>
   Result wait(asio::awaitable<Result> coroutine) {
-    return backend_.wait_for(std::move(coroutine));
+    return event_loop_.wait_for(std::move(coroutine));
   }
   template <typename Result>
   std::future<Result> start(asio::awaitable<Result> coroutine) {
-    return asio::co_spawn(backend_.context(), std::move(coroutine), asio::use_future);
+    return asio::co_spawn(event_loop_.context(), std::move(coroutine), asio::use_future);
   }
 
   /// As an optional, because co_spawn() makes an empty result for the case of an exception.
@@ -75,7 +75,7 @@ class Step5SessionStore : public testing::TestWithParam<StoreKind> {
 
  private:
   std::unique_ptr<StoreUnderTest> world_;
-  Backend backend_;
+  EventLoop event_loop_;
   std::unique_ptr<SessionStore> store_;
 };
 
@@ -459,13 +459,13 @@ class ForbiddenStore : public SessionStore {
 };
 
 TEST(Step5Session, WithoutATokenTheStoreIsNotAsked) {
-  Backend backend;
+  EventLoop event_loop;
   ForbiddenStore store;
   Session session{store, std::nullopt};
-  EXPECT_EQ(backend.wait_for(session.get("username")), std::nullopt);
-  EXPECT_FALSE(backend.wait_for(session.set("username", "alice")));
-  EXPECT_EQ(backend.wait_for(session.increment("visits")), std::nullopt);
-  backend.wait_for(session.log_out());
+  EXPECT_EQ(event_loop.wait_for(session.get("username")), std::nullopt);
+  EXPECT_FALSE(event_loop.wait_for(session.set("username", "alice")));
+  EXPECT_EQ(event_loop.wait_for(session.increment("visits")), std::nullopt);
+  event_loop.wait_for(session.log_out());
 }
 
 }  // namespace

@@ -22,13 +22,13 @@ class Step5FirestorePurge : public BehindFaultProxy {
  protected:
   void prepare() override {
     store_.emplace(
-        backend_,
+        event_loop_,
         FirestoreDatabase{proxy_->url(), project_->id(), std::make_shared<EmulatorOwner>()},
         SessionLifetime{.idle = seconds{60}, .absolute = milliseconds{1}});
   }
 
   void create(int sessions) {
-    backend_.wait_for([](FirestoreSessionStore& store, int count) -> asio::awaitable<void> {
+    event_loop_.wait_for([](FirestoreSessionStore& store, int count) -> asio::awaitable<void> {
       for (int number = 0; number < count; ++number) {
         co_await store.create("alice");
       }
@@ -42,11 +42,11 @@ class Step5FirestorePurge : public BehindFaultProxy {
                                         other_server();
                                         return answer;
                                       }});
-    backend_.wait_for(store_->purge());
+    event_loop_.wait_for(store_->purge());
   }
 
  private:
-  Backend backend_;
+  EventLoop event_loop_;
   std::optional<FirestoreSessionStore> store_;
 };
 

@@ -11,9 +11,9 @@
 
 namespace sessions {
 
-int check_store(Backend& backend, asio::awaitable<void> ping, std::string_view advice) {
+int check_store(EventLoop& event_loop, asio::awaitable<void> ping, std::string_view advice) {
   try {
-    backend.wait_for(std::move(ping));
+    event_loop.wait_for(std::move(ping));
     std::cout << "PONG\n";
     return 0;
   } catch (const std::exception& error) {
@@ -22,8 +22,9 @@ int check_store(Backend& backend, asio::awaitable<void> ping, std::string_view a
   }
 }
 
-void warn_if_unreachable(Backend& backend, asio::awaitable<void> ping, std::string_view setting) {
-  asio::co_spawn(backend.context(), std::move(ping), [setting](std::exception_ptr failure) {
+void warn_if_unreachable(EventLoop& event_loop, asio::awaitable<void> ping,
+                         std::string_view setting) {
+  asio::co_spawn(event_loop.context(), std::move(ping), [setting](std::exception_ptr failure) {
     try {
       if (failure) {
         std::rethrow_exception(failure);

@@ -29,7 +29,7 @@ TEST(Step5MemoryStore, SaysAtStartThatItIsForOneProcess) {
 
 TEST(Step5MemoryStore, ExpiredSessionsLeaveNoMemory) {
   constexpr int kSessions = 100'000;
-  Backend backend;
+  EventLoop event_loop;
   MemorySessionStore store{{.idle = milliseconds{1}, .absolute = seconds{60}}};
   const auto create_and_purge = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < kSessions; ++i) {
@@ -46,10 +46,10 @@ TEST(Step5MemoryStore, ExpiredSessionsLeaveNoMemory) {
     statm >> size >> resident;
     return resident;
   };
-  backend.wait_for(create_and_purge());
+  event_loop.wait_for(create_and_purge());
   const auto after_first = resident_pages();
   for (int round = 0; round < 4; ++round) {
-    backend.wait_for(create_and_purge());
+    event_loop.wait_for(create_and_purge());
   }
   // What the first 100,000 left, which the allocator keeps, serves the next 400,000.
   EXPECT_LT(resident_pages(), after_first + after_first / 4 + 1024);
@@ -65,7 +65,7 @@ TEST(Step5MemoryStore, ThreadsLoseNoIncrement) {
       co_await store.increment(*token, "visits", 1);
     }
   };
-  std::array<Backend, 4> threads;
+  std::array<EventLoop, 4> threads;
   threads[0].wait_for(create());
   std::vector<std::future<void>> increments;
   for (auto& thread : threads) {
@@ -109,9 +109,9 @@ class StoreThatFailsToPurgeOnce : public MemorySessionStore {
 };
 
 TEST(Step5BackgroundPurge, GoesOnAfterAFailure) {
-  Backend backend;
+  EventLoop event_loop;
   StoreThatFailsToPurgeOnce store{{.idle = seconds{60}, .absolute = seconds{600}}};
-  const BackgroundPurge purge{backend, store, milliseconds{10}};
+  const BackgroundPurge purge{event_loop, store, milliseconds{10}};
   EXPECT_TRUE(wait_until([&] { return store.purges > 2; }));
 }
 
