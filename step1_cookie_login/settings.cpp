@@ -70,6 +70,9 @@ Settings::Settings(const StepDescription& step, int argc, const char* const* arg
       ->envname("THREADS")
       ->type_name("1..255")
       ->capture_default_str();
+  command_line
+      .add_flag("--quiet", quiet_, "no access log, else a line per request on standard error")
+      ->envname("QUIET");
   if (step.has_store) {
     command_line.add_flag("--check", check_,
                           "test the connection to the store and exit with 0 or 1");

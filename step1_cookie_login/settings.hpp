@@ -40,6 +40,8 @@ class Settings {
   std::uint16_t port() const { return port_; }
   /// HTTP worker threads, 1 to 255.
   int threads() const { return threads_; }
+  /// True if requests are not to be logged.
+  bool quiet() const { return quiet_; }
   /// True if only the connection to the store is to be tested.
   bool check() const { return check_; }
 
@@ -54,6 +56,7 @@ class Settings {
   std::string host_ = "127.0.0.1";
   std::uint16_t port_ = 0;
   int threads_ = 0;
+  bool quiet_ = false;
   bool check_ = false;
   std::map<std::string_view, std::string> environment_;
 };

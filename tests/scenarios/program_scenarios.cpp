@@ -40,9 +40,10 @@ void ProgramScenarios::help_lists_every_setting() {
   const auto help = run_program({"--help"}, {{"SECRET_KEY", ""}});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_EQ(help.standard_error, "");
-  std::vector<std::string> expected{"--host",       "--port",  "--threads",  "HOST",
-                                    "PORT",         "THREADS", "SECRET_KEY", "SECRET_KEY_FALLBACKS",
-                                    "COOKIE_SECURE"};
+  std::vector<std::string> expected{
+      "--host",       "--port",  "--threads", "--quiet",    "HOST",
+      "PORT",         "THREADS", "QUIET",     "SECRET_KEY", "SECRET_KEY_FALLBACKS",
+      "COOKIE_SECURE"};
   std::ranges::copy(variables(), std::back_inserter(expected));
   if (has_store()) {
     expected.emplace_back("--check");
@@ -93,6 +94,7 @@ void ProgramScenarios::refuses_wrong_settings_in_one_line() {
     expect_refusal(run_program({"--port", "0"}, {{"THREADS", threads}}), "THREADS");
   }
   expect_refusal(run_program({}, {{"PORT", "http"}}), "PORT");
+  expect_refusal(run_program({"--port", "0"}, {{"QUIET", "perhaps"}}), "--quiet");
   expect_refusal(run_program({"--port", "0", "--host", "no.such.host.invalid"}), "--host");
   expect_refusal(run_program({"--port", "0", "--colour"}), "--colour");
   expect_refusal(run_program({"--port", "0"}, {{"SECRET_KEY", ""}}), "SECRET_KEY");
