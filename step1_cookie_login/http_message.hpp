@@ -37,24 +37,37 @@ class Request {
   std::vector<Pistache::Http::Header::Raw> headers_;
 };
 
-/// An answer. The server adds the headers that every answer has.
+/// The headers that every page has, as lines.
+inline constexpr std::string_view kPageHeaders =
+    "Content-Type: text/html; charset=utf-8\r\n"
+    "Cache-Control: no-store\r\n"
+    "Vary: Cookie\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Content-Security-Policy: default-src 'none'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'\r\n";
+
+/// An answer. The server adds the headers that are its own business, such as the length.
 class Response {
  public:
   Response() = default;
-  /// `body` is a complete HTML document or empty; `status` an HTTP status code.
-  Response(int status, std::string body) : status_{status}, body_{std::move(body)} {}
+  /// `body` is a complete HTML document or empty; `status` an HTTP status code. What is not a page
+  /// has other `standard_headers`, a constant.
+  Response(int status, std::string body, std::string_view standard_headers = kPageHeaders)
+      : status_{status}, body_{std::move(body)}, standard_headers_{standard_headers} {}
 
   /// Throws std::invalid_argument if the name or the value could break out of its line.
   void add_header(std::string_view name, std::string_view value);
 
   int status() const { return status_; }
   const std::string& body() const { return body_; }
-  /// The headers as lines, each ended by CRLF.
+  std::string_view standard_headers() const { return standard_headers_; }
+  /// The added headers as lines, each ended by CRLF.
   const std::string& header_lines() const { return header_lines_; }
 
  private:
   int status_ = 200;
   std::string body_;
+  std::string_view standard_headers_ = kPageHeaders;
   std::string header_lines_;
 };
 

@@ -36,14 +36,6 @@ namespace Tcp = Pistache::Tcp;
 constexpr std::chrono::seconds kDrainTime{10};
 constexpr const char* kConnection = "connection";
 
-constexpr std::string_view kHeadersOfEveryAnswer =
-    "Content-Type: text/html; charset=utf-8\r\n"
-    "Cache-Control: no-store\r\n"
-    "Vary: Cookie\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-    "Content-Security-Policy: default-src 'none'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'\r\n";
-
 bool wants_close(const Http::Request& request) {
   const auto header = request.headers().tryGetRaw("Connection");
   const auto value = header ? lower_case(header->value()) : std::string{};
@@ -65,7 +57,7 @@ std::string to_wire(const Response& response, const AnswerForm& form) {
       "HTTP/1.1 {} {}\r\nDate: {:%a, %d %b %Y %H:%M:%S} GMT\r\n{}{}{}Connection: {}\r\n\r\n{}",
       response.status(), reason_phrase(response.status()),
       fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())),
-      kHeadersOfEveryAnswer, response.header_lines(),
+      response.standard_headers(), response.header_lines(),
       has_body ? fmt::format("Content-Length: {}\r\n", response.body().size()) : "",
       form.keep_alive ? "keep-alive" : "close",
       form.without_body ? std::string_view{} : std::string_view{response.body()});
