@@ -13,7 +13,7 @@ namespace sessions::test {
 
 using asio::ip::tcp;
 
-HoldProxy::HoldProxy(int target_port) : target_port_{target_port} {
+HoldProxy::HoldProxy(int target_port, Held what) : target_port_{target_port}, what_{what} {
   asio::co_spawn(context_, accept(), asio::detached);
   thread_ = std::thread{[this] { context_.run(); }};
 }
@@ -31,8 +31,8 @@ asio::awaitable<void> HoldProxy::accept() {
     const tcp::endpoint target{asio::ip::address_v4::loopback(),
                                static_cast<asio::ip::port_type>(target_port_)};
     co_await server->async_connect(target, asio::use_awaitable);
-    asio::co_spawn(context_, forward(client, server, true), asio::detached);
-    asio::co_spawn(context_, forward(server, client, false), asio::detached);
+    asio::co_spawn(context_, forward(client, server, what_ == Held::kRequests), asio::detached);
+    asio::co_spawn(context_, forward(server, client, what_ == Held::kReplies), asio::detached);
   }
 }
 

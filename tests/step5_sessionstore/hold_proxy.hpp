@@ -12,10 +12,13 @@
 namespace sessions::test {
 
 /// Forwards connections to a port of 127.0.0.1. While it is held, what clients send stays here and
-/// arrives later: a request is under way, and slow.
+/// arrives later: a request is under way, and slow. Or what they are answered stays: a command was
+/// executed, and its sender does not know yet.
 class HoldProxy {
  public:
-  explicit HoldProxy(int target_port);
+  enum class Held { kRequests, kReplies };
+
+  explicit HoldProxy(int target_port, Held what = Held::kRequests);
   ~HoldProxy();
   HoldProxy(const HoldProxy&) = delete;
   HoldProxy& operator=(const HoldProxy&) = delete;
@@ -23,7 +26,7 @@ class HoldProxy {
   int port() const { return acceptor_.local_endpoint().port(); }
   void hold() { held_ = true; }
   void release() { held_ = false; }
-  /// True if clients have sent something since hold() that has not been forwarded.
+  /// True if something has come since hold() that has not been forwarded.
   bool holds_bytes() const { return holds_bytes_; }
 
  private:
@@ -32,6 +35,7 @@ class HoldProxy {
                                 std::shared_ptr<asio::ip::tcp::socket> to, bool can_be_held);
 
   const int target_port_;
+  const Held what_;
   std::atomic<bool> held_ = false;
   std::atomic<bool> holds_bytes_ = false;
   asio::io_context context_;

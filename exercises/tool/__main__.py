@@ -1,0 +1,50 @@
+"""The command line behind `./tutorial exercise`, `grade` and `check`."""
+
+import argparse
+import sys
+
+from . import student
+from .builder import Build
+from .catalogue import ExerciseError, load, load_all
+from .prove import prove
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="./tutorial")
+    verbs = top.add_subparsers(dest="verb", required=True)
+    exercise = verbs.add_parser("exercise", help="list the exercises, or work on one")
+    exercise.add_argument("names", nargs="*", metavar="NAME")
+    exercise.add_argument("--watch", action="store_true", help="check whenever you save")
+    exercise.add_argument("--hint", action="store_true", help="the next hint of the first open task")
+    exercise.add_argument("--reset", action="store_true", help="begin again; your files are kept beside")
+    exercise.add_argument("--solution", action="store_true", help="show one way to do it")
+    exercise.add_argument("--seed", help="draw the names of an earlier check again")
+    exercise.add_argument("--prove", action="store_true", help="check start, solution and wrong ways of all, or of NAME")
+    exercise.add_argument("--preset", default="tutorial", help="with --prove: asan or tsan")
+    exercise.add_argument("--repeat", type=int, default=1, help="with --prove: this many times")
+    exercise.add_argument("--variant", default="", help="with --prove: start, solution or one wrong way only")
+    exercise.add_argument("--write", action="store_true", help="with --prove: write expected/*.txt anew")
+    return top
+
+
+def run_exercise(arguments) -> int:
+    if not arguments.prove:
+        return student.run(arguments)
+    exercises = [load(name) for name in arguments.names] or list(load_all().values())
+    results = [prove(Build(arguments.preset), exercise, arguments.write, arguments.repeat, arguments.variant)
+               for exercise in exercises]
+    print(f"{sum(results)} of {len(results)} exercises are proven.")
+    return 0 if all(results) else 1
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    try:
+        return run_exercise(arguments)
+    except ExerciseError as error:
+        print(f"tutorial: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Builds a step's program from changed sources, against the step's own libraries.
+
+The commands are those of the readers' build, so that flags and precompiled header are the step's own, and only what has
+changed is compiled: from saving to a program it takes some four seconds. An object that stands before a library on the
+linker's command line takes the place of the library's member of the same symbols.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .catalogue import ROOT, ExerciseError, step_folder
+
+INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+Run = Callable[[Sequence[str], Path], subprocess.CompletedProcess]
+
+
+class DoesNotCompile(Exception):
+    """What the compiler or the linker said."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A configured build of the suite."""
+
+    preset: str
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / "build" / self.preset
+
+    def make(self, *targets: str) -> None:
+        """Brings targets up to date; shows what is done only if something is."""
+        if not (self.folder / "build.ninja").exists():
+            subprocess.run(["cmake", "--preset", self.preset], cwd=ROOT, check=True)
+        command = ["cmake", "--build", "--preset", self.preset, "--target", *targets]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if not any(noise in line for noise in ("no work to do", "Re-checking globbed")):
+                print(line, end="", flush=True)
+        if process.wait() != 0:
+            raise ExerciseError("the suite itself does not build; the messages are above")
+
+    def program(self, step: int) -> Path:
+        return self.folder / "bin" / step_folder(step)
+
+    def check(self, exercise: str) -> Path:
+        return self.folder / "bin" / f"check_{exercise}"
+
+
+def _compile_commands(build: Build) -> dict[Path, list[str]]:
+    with (build.folder / "compile_commands.json").open() as file:
+        return {Path(entry["file"]): shlex.split(entry["command"]) for entry in json.load(file)}
+
+
+def _link_command(build: Build, step: int) -> list[str]:
+    listing = subprocess.run(
+        ["ninja", "-C", build.folder, "-t", "commands", step_folder(step)],
+        capture_output=True, text=True, check=True).stdout
+    command = listing.strip().splitlines()[-1]
+    return [word for word in shlex.split(command) if word not in (":", "&&")]
+
+
+def _affected(folder: Path, folders: set[str], changed: set[str]) -> set[str]:
+    """The sources that have changed or include, directly or not, a header that has."""
+    includes = {}
+    by_name = {}
+    for name in folders:
+        for file in (folder / name).glob("*.[ch]pp"):
+            path = f"{name}/{file.name}"
+            includes[path] = {include.decode() for include in INCLUDE.findall(file.read_bytes())}
+            by_name.setdefault(file.name, path)
+    affected = {path for path in changed if path in includes}
+    while True:
+        names = {Path(path).name for path in affected if path.endswith(".hpp")}
+        more = {path for path, included in includes.items() if included & names} - affected
+        if not more:
+            return {path for path in affected if path.endswith(".cpp")}
+        affected |= more
+
+
+def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
+
+
+def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], output: Path, run: Run = _run) -> Path:
+    """Makes `output`/program from a tree of sources of which `changed` differ from the steps'. The step's own program
+    has to be up to date. What was compiled before from the same sources is taken again."""
+    if not changed:
+        return build.program(step)
+    link = _link_command(build, step)
+    main_object = f"{step_folder(step)}/CMakeFiles/{step_folder(step)}.dir/main.cpp.o"
+    folders = {step_folder(step)} | {Path(word).parts[0] for word in link if re.match(r"step\d\w*/lib\w+\.a$", word)}
+    sources = sorted(_affected(tree, folders, set(changed)))
+    commands = _compile_commands(build)
+    launcher = os.environ.get("CMAKE_CXX_COMPILER_LAUNCHER") if run is _run else None
+    content = hashlib.sha256(b"".join((tree / file).read_bytes() for file in changed)).hexdigest()
+    output.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(source: str) -> str:
+        target = output / (source.replace("/", "-") + ".o")
+        command = []
+        for word in commands[ROOT / source]:
+            if word == str(ROOT / source):
+                word = str(tree / source)
+            elif word.startswith(f"-I{ROOT}/step"):
+                word = f"-I{tree}/{word.removeprefix(f'-I{ROOT}/')}"
+            elif word.endswith("main.cpp.o") or word.endswith(f"{Path(source).name}.o"):
+                word = str(target)
+            command.append(word)
+        stamp = target.with_suffix(".stamp")
+        key = f"{content} {' '.join(command)} {(build.program(step)).stat().st_mtime_ns}"
+        if target.exists() and stamp.exists() and stamp.read_text() == key:
+            return str(target)
+        result = run(([launcher] if launcher else []) + command, build.folder)
+        if result.returncode != 0:
+            raise DoesNotCompile(result.stderr.replace(f"{tree}/", ""))
+        if run is _run:
+            stamp.write_text(key)
+        return str(target)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_one, sources))
+    program = output / "program"
+    words = []
+    for word in link:
+        if word == main_object:
+            words += objects
+            if f"{step_folder(step)}/main.cpp" not in sources:
+                words.append(word)
+        else:
+            words.append(word)
+    words[words.index("-o") + 1] = str(program)
+    result = run(words, build.folder)
+    if result.returncode != 0:
+        raise DoesNotCompile(result.stderr.replace(f"{tree}/", ""))
+    return program

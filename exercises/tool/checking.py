@@ -1,0 +1,95 @@
+"""Runs an exercise's check against programs."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import tree
+from .builder import Build, DoesNotCompile, build_program
+from .catalogue import ROOT, Exercise, step_folder
+from .verdict import NOT_CHECKED, Scenario, TaskVerdict, Verdict, judge, read_scenarios
+
+CHECK_SECONDS = 120
+
+
+def problem(exercise: Exercise, what: str, message: str = "") -> Verdict:
+    """The verdict on what could not be checked at all."""
+    tasks = [TaskVerdict(task.number, task.title, NOT_CHECKED, []) for task in exercise.tasks]
+    return Verdict(exercise.name, tasks, what, message)
+
+
+def make_ready(build: Build, exercise: Exercise) -> None:
+    """Builds the steps' own programs and the check program that the exercise stands on."""
+    steps = {exercise.step} | {server.step for server in exercise.servers.values()}
+    build.make(f"check_{exercise.name}", *(step_folder(step) for step in sorted(steps)))
+
+
+def build_servers(build: Build, exercise: Exercise) -> dict[str, Path]:
+    """The servers that the check needs beside what the student wrote, by role."""
+    servers = {}
+    for role, choice in exercise.servers.items():
+        if choice.diff is None:
+            servers[role] = build.program(choice.step)
+            continue
+        folder = ROOT / "build" / "exercises" / build.preset / exercise.name / f"server-{role}"
+        tree.copy_steps(folder / "src")
+        tree.apply_diff(exercise.folder / choice.diff, folder / "src")
+        servers[role] = build_program(
+            build, choice.step, folder / "src", tree.changed_files(folder / "src"), folder / "out")
+    return servers
+
+
+def environment_of_check(programs: dict[str, Path], seed: str, results: Path) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "CI")
+                   or name.endswith("SAN_OPTIONS")}
+    environment |= {f"CHECK_{role.upper()}": str(path) for role, path in programs.items()}
+    return environment | {"CHECK_SEED": seed, "CHECK_RESULTS": str(results)}
+
+
+def run_check(build: Build, exercise: Exercise, program: Path, seed: str) -> list[Scenario]:
+    """Runs the check outside of any sandbox, as a student does with her own code."""
+    programs = {"program": program} | build_servers(build, exercise)
+    with tempfile.TemporaryDirectory(prefix="check-") as folder:
+        results = Path(folder) / "results"
+        environment = environment_of_check(programs, seed, results) | {"TMPDIR": folder}
+        process = subprocess.Popen(
+            [build.check(exercise.name)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(CHECK_SECONDS * (5 if build.preset != "tutorial" else 1))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        return read_scenarios(results)
+
+
+def check_tree(build: Build, exercise: Exercise, folder: Path, seed: str) -> Verdict:
+    """Builds what is in folder/src, if the exercise is one that is built, and checks it."""
+    source = folder / "src"
+    if exercise.is_program:
+        try:
+            program = build_program(build, exercise.step, source, tree.changed_files(source), folder / "out")
+        except DoesNotCompile as error:
+            return problem(exercise, "it does not compile", str(error))
+    else:
+        program = source / exercise.files[0]
+        program.chmod(0o755)
+    return judge(exercise, run_check(build, exercise, program, seed))
+
+
+def working_folder(build: Build, exercise: Exercise, name: str) -> Path:
+    return ROOT / "build" / "exercises" / build.preset / exercise.name / name
+
+
+def check_copy(build: Build, exercise: Exercise, copy: Path, seed: str) -> Verdict:
+    """Checks a student's copy, of which only the exercise's files are taken."""
+    folder = working_folder(build, exercise, "mine")
+    tree.write_start(exercise, folder / "src")
+    for file in exercise.files:
+        if (copy / file).is_file():
+            shutil.copyfile(copy / file, folder / "src" / file)
+    return check_tree(build, exercise, folder, seed)
