@@ -1,7 +1,8 @@
-# Configures, builds and tests one preset: ctest -S tests/run.ctest.cmake [-DPRESET=asan] [-DLABEL=step3_ttl]
+# Configures, builds and tests one preset: ctest -S tests/run.ctest.cmake [-DPRESET=asan] [-DSTEP=step3_ttl] [-DLABEL=contributor]
 #
 # PRESET  a configure preset (default: tutorial)
-# LABEL   only the tests that bear this label (default: all)
+# STEP    builds and runs only the tests of this step (default: all)
+# LABEL   only the tests that bear this label (default: all that do not bear the label contributor)
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -10,6 +11,16 @@ if(NOT DEFINED PRESET)
 endif()
 if(DEFINED LABEL)
   set(selection INCLUDE_LABEL "^${LABEL}$")
+else()
+  set(selection EXCLUDE_LABEL "^contributor$")
+endif()
+if(DEFINED STEP)
+  list(APPEND selection INCLUDE_LABEL "^${STEP}$")
+  set(target TARGET test_${STEP})
+endif()
+# A reader's compiler may warn of what ours does not know; what CI builds has to be clean.
+if(DEFINED ENV{CI})
+  set(strictness -DCMAKE_COMPILE_WARNING_AS_ERROR=ON)
 endif()
 
 get_filename_component(CTEST_SOURCE_DIRECTORY ${CMAKE_CURRENT_LIST_DIR} DIRECTORY)
@@ -29,11 +40,11 @@ function(show_log_and_fail kind)
 endfunction()
 
 ctest_start(Experimental)
-ctest_configure(OPTIONS "--preset=${PRESET}" RETURN_VALUE failed)
+ctest_configure(OPTIONS "--preset=${PRESET};${strictness}" RETURN_VALUE failed)
 if(failed)
   show_log_and_fail(Configure)
 endif()
-ctest_build(NUMBER_ERRORS errors RETURN_VALUE failed)
+ctest_build(${target} NUMBER_ERRORS errors RETURN_VALUE failed)
 if(failed OR errors)
   show_log_and_fail(Build)
 endif()
@@ -42,7 +53,7 @@ if(NOT PRESET STREQUAL "tutorial")
   # With a sanitizer all deadlines are longer, so most tests wait most of the time and none is disturbed.
   math(EXPR parallel "2 * ${parallel}")
 endif()
-ctest_test(${selection} PARALLEL_LEVEL ${parallel} RETURN_VALUE failed)
+ctest_test(${selection} PARALLEL_LEVEL ${parallel} OUTPUT_JUNIT ${CTEST_BINARY_DIRECTORY}/tests.xml RETURN_VALUE failed)
 if(failed)
   message(FATAL_ERROR "tests failed")
 endif()

@@ -17,6 +17,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DRIVER = str(ROOT / "tutorial")
+PARTS = [ROOT / "tutorial", *sorted((ROOT / "driver").glob("*.sh"))]
 PATIENCE = 60.0  # seconds
 
 
@@ -144,8 +145,8 @@ class Running:
 
 class Usage(unittest.TestCase):
     def test_help_lists_every_verb(self):
-        verbs = re.findall(r"^verb_(\w+)\(\)", (ROOT / "tutorial").read_text(), re.MULTILINE)
-        self.assertTrue({"setup", "run", "test", "check", "diff", "clean"} <= set(verbs))
+        verbs = [verb for part in PARTS for verb in re.findall(r"^verb_(\w+)\(\)", part.read_text(), re.MULTILINE)]
+        self.assertTrue({"setup", "run", "test", "lint", "check", "diff", "clean"} <= set(verbs))
         answer = tutorial("help")
         self.assertEqual(answer.returncode, 0)
         for verb in verbs:
@@ -158,7 +159,8 @@ class Usage(unittest.TestCase):
         for arguments in (["dance"], ["run"], ["run", "9"], ["run", "three"], ["diff", "0"],
                           ["check", "3", "--ulr", "x"], ["run", "3", "--store", "redis"],
                           ["run", "5", "--store", "paper"], ["run", "5", "--instances", "none"],
-                          ["run", "3", "--port"], ["test", "nothing"]):
+                          ["run", "3", "--port"], ["test", "nothing"], ["test", "1", "--preset", "foo"],
+                          ["test", "1", "--fast"], ["test", "1", "2"], ["lint", "1"]):
             with self.subTest(arguments=arguments):
                 answer = tutorial(*arguments)
                 self.assertEqual(answer.returncode, 2, answer.stderr)

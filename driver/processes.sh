@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# Processes that this script starts, and stops.
+
+started=()              # in the order in which they were started
+declare -A stop_signal  # of those that TERM does not stop gently
+temporary_folder=       # for what they write
+
+# Starts a process that Ctrl-C at the terminal does not reach, for the order matters: servers stop
+# before their store does.
+start() {
+  setsid "$@" </dev/null &
+  started+=("$!")
+}
+
+# Stops the process that was started last and all that it has started. Without `wait`: of a child
+# that dies when a trap begins, bash may not hear, and would wait for ever.
+stop_last() {
+  local process=${started[-1]} tenths
+  local signal=${stop_signal[$process]-TERM}
+  unset 'started[-1]'
+  kill -s "$signal" -- "-$process" 2>/dev/null || kill -s "$signal" "$process" 2>/dev/null || true
+  for ((tenths = 0; tenths < 150; tenths++)); do
+    kill -0 -- "-$process" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL -- "-$process" 2>/dev/null || true
+}
+
+stop_everything() {
+  local status=$?
+  trap '' INT TERM HUP
+  while ((${#started[@]})); do
+    stop_last
+  done
+  rm -rf "$temporary_folder"
+  exit "$status"
+}
+
+prepare_to_stop() {
+  temporary_folder=$(mktemp -d)
+  trap stop_everything EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
+# Prints a port that is free: the preferred one, so that what the tutorial says can be typed as it
+# is. With PORT=0 any other, so that tests can run beside each other.
+free_port() {
+  local port=$1
+  [[ ${PORT-} != 0 ]] || port=$((20000 + RANDOM % 12000))
+  while is_open "$port"; do
+    port=$((port + 1))
+  done
+  echo "$port"
+}
+
+is_open() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# wait_until PROCESS LOG COMMAND...: returns when the command succeeds; fails when the process ends.
+wait_until() {
+  local process=$1 log=$2
+  until "${@:3}"; do
+    if ! kill -0 "$process" 2>/dev/null; then
+      cat "$log" >&2
+      fail 'a process that is needed did not start; its messages are above'
+    fi
+    sleep 0.05
+  done
+}

@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# The stores that a step needs.
+
+# A Redis of our own, which keeps nothing.
+start_redis() {
+  [[ -z ${REDIS_URL-} ]] || return 0
+  need redis
+  local port log=$temporary_folder/redis.log
+  port=$(free_port 6379)
+  start redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no \
+    --dir "$temporary_folder" >"$log"
+  wait_until "${started[-1]}" "$log" is_open "$port"
+  export REDIS_URL=redis://127.0.0.1:$port
+  echo "Redis is at $REDIS_URL; look inside: redis-cli -p $port"
+}
+
+start_firestore() {
+  [[ -z ${FIRESTORE_EMULATOR_HOST-} ]] || return 0
+  need_firestore
+  local port log=$temporary_folder/firestore.log
+  port=$(free_port 8081)
+  start "${emulator[@]}" --host=127.0.0.1 --port="$port" >"$log" 2>&1
+  wait_until "${started[-1]}" "$log" is_open "$port"
+  export FIRESTORE_EMULATOR_HOST=127.0.0.1:$port
+  export GOOGLE_CLOUD_PROJECT=${GOOGLE_CLOUD_PROJECT:-sessions-tutorial}
+  echo "The Firestore emulator is at $FIRESTORE_EMULATOR_HOST, project $GOOGLE_CLOUD_PROJECT"
+}
+
+# Starts a store and puts its address into the environment.
+start_store() {
+  case $1 in
+    memory) export SESSION_STORE=memory: ;;
+    redis) start_redis; export SESSION_STORE=$REDIS_URL ;;
+    firestore) start_firestore; export SESSION_STORE=firestore: ;;
+  esac
+}
