@@ -42,7 +42,8 @@ asio::awaitable<void> HoldProxy::forward(std::shared_ptr<tcp::socket> from,
   try {
     for (;;) {
       const auto size = co_await from->async_read_some(asio::buffer(bytes), asio::use_awaitable);
-      while (can_be_held && held_) {
+      const bool passes = can_be_held && held_ && more_-- > 0;
+      while (can_be_held && held_ && !passes) {
         holds_bytes_ = true;
         asio::steady_timer timer{context_, std::chrono::milliseconds{5}};
         co_await timer.async_wait(asio::use_awaitable);

@@ -24,7 +24,12 @@ class HoldProxy {
   HoldProxy& operator=(const HoldProxy&) = delete;
 
   int port() const { return acceptor_.local_endpoint().port(); }
-  void hold() { held_ = true; }
+  /// Holds all but the first `more` pieces that come from now on. What is sent one after the other,
+  /// each time after a reply, comes in pieces of its own.
+  void hold(int more = 0) {
+    more_ = more;
+    held_ = true;
+  }
   void release() { held_ = false; }
   /// True if something has come since hold() that has not been forwarded.
   bool holds_bytes() const { return holds_bytes_; }
@@ -38,6 +43,7 @@ class HoldProxy {
   const Held what_;
   std::atomic<bool> held_ = false;
   std::atomic<bool> holds_bytes_ = false;
+  std::atomic<int> more_ = 0;
   asio::io_context context_;
   asio::ip::tcp::acceptor acceptor_{context_, {asio::ip::address_v4::loopback(), 0}};
   std::thread thread_;
