@@ -1,12 +1,14 @@
-// The thread on which the clients of the stores live.
+// The one thread on which everything lives that waits.
 #pragma once
 
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
-#include <asio/use_future.hpp>
+#include <exception>
+#include <future>
 #include <thread>
+#include <utility>
 
 namespace sessions {
 
@@ -27,11 +29,24 @@ class EventLoop {
 
   asio::io_context& context() { return context_; }
 
-  /// Runs a coroutine on the event loop and waits for its result on the calling thread, which must
-  /// not be the event loop's. Rethrows what the coroutine throws.
+  /// Runs a coroutine on the event loop. The future gets its result, or what it throws.
+  template <typename Result>
+  std::future<Result> start(asio::awaitable<Result> coroutine) {
+    // Not asio::use_future, which starts two idle threads for each core.
+    std::promise<Result> promise;
+    auto future = promise.get_future();
+    asio::co_spawn(
+        context_, std::move(coroutine),
+        [promise = std::move(promise)](std::exception_ptr failure, auto... result) mutable {
+          failure ? promise.set_exception(std::move(failure))
+                  : promise.set_value(std::move(result)...);
+        });
+    return future;
+  }
+  /// The same, and waits for it on the calling thread, which must not be the event loop's.
   template <typename Result>
   Result wait_for(asio::awaitable<Result> coroutine) {
-    return asio::co_spawn(context_, std::move(coroutine), asio::use_future).get();
+    return start(std::move(coroutine)).get();
   }
 
  private:

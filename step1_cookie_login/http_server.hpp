@@ -1,17 +1,50 @@
 // The server: Pistache reads HTTP on its worker threads, handlers answer.
 #pragma once
 
-#include <functional>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
 
+#include "event_loop.hpp"
 #include "routes.hpp"
-#include "settings.hpp"
+
+namespace Pistache::Http {
+class Endpoint;
+}
 
 namespace sessions {
 
-/// Serves until SIGINT or SIGTERM, then stops accepting, finishes what is in flight and returns the
-/// exit code 0. Calls `when_listening`, then prints one line on stdout: it is ready. Throws
-/// SettingError if it cannot listen at the given host and port.
-int serve(const Settings& settings, const Routes& routes,
-          const std::function<void()>& when_listening = nullptr);
+struct ServerState;
+
+/// Where a server listens, and with how much.
+struct ServerOptions {
+  std::string host;
+  std::uint16_t port = 0;  ///< 0 picks a free one
+  int threads = 1;         ///< HTTP worker threads, 1 to 255
+  /// How long a connection may stay open without a request.
+  std::chrono::milliseconds keep_alive = std::chrono::minutes{5};
+};
+
+/// A server that listens for as long as it lives.
+class HttpServer {
+ public:
+  /// `routes` must outlive the server. Throws SettingError if it cannot listen there.
+  HttpServer(EventLoop& event_loop, const Routes& routes, const ServerOptions& options);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  std::uint16_t port() const;
+  /// Accepts nobody any more, and waits until what is in flight is answered, at most 10 s.
+  void stop();
+
+ private:
+  std::shared_ptr<ServerState> state_;
+  std::unique_ptr<Pistache::Http::Endpoint> endpoint_;
+};
+
+/// A host as it stands in a URL: an IPv6 address in brackets (RFC 3986, section 3.2.2).
+std::string host_of_url(const std::string& host);
 
 }  // namespace sessions

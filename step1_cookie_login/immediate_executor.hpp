@@ -9,8 +9,12 @@ namespace sessions {
 
 /// Runs everything at once, on the thread that asks. So a handler starts on the worker thread that
 /// read its request, and continues on the thread that completes what it awaits, without a detour
-/// through a queue. It claims never to block because asio's coroutines require that of an executor:
-/// a handler that is resumed must therefore not be waited for by whoever resumes it.
+/// through a queue.
+///
+/// For these handlers only. It claims never to block because asio's coroutines require that of an
+/// executor, yet execute() returns when the function does. So never use it where the caller holds a
+/// lock that the function takes, waits for the function's result, or counts on being done before
+/// it starts; nor as the executor of a timer, a socket or a strand.
 class ImmediateExecutor {
  public:
   explicit ImmediateExecutor(asio::execution_context& context) : context_{&context} {}

@@ -7,10 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "http_server.hpp"
 #include "login_input.hpp"
 #include "pages.hpp"
-#include "settings.hpp"
+#include "program.hpp"
 #include "signed_cookie.hpp"
 
 namespace {
@@ -63,11 +62,12 @@ int main(int argc, char** argv) {
                              .has_store = false,
                              .variables = {kSecretKey, kSecretKeyFallbacks, kCookieSecure}};
   return run_step(argc, argv, step, [](const Settings& settings) {
+    EventLoop event_loop;
     Application application{settings};
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);
     routes.add("/logout", {Method::Get}, application, &Application::logout);
-    return serve(settings, routes);
+    return serve(settings, event_loop, routes);
   });
 }

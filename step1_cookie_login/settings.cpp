@@ -1,15 +1,11 @@
 #include "settings.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <csignal>
 #include <cstdlib>
-#include <exception>
 #include <iostream>
 #include <thread>
 
@@ -39,16 +35,6 @@ std::string environment_help(const StepDescription& step) {
     help += fmt::format("  {:<26}{}{}\n", variable.name, variable.help, shown);
   }
   return help;
-}
-
-// Every thread inherits this, so that the signals wait for serve() to fetch them.
-void block_stop_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
 }
 
 }  // namespace
@@ -102,23 +88,6 @@ const std::string& Settings::operator[](const EnvironmentVariable& variable) con
 std::int64_t Settings::whole_number(const EnvironmentVariable& variable, std::int64_t minimum,
                                     std::int64_t maximum) const {
   return whole_number_within(minimum, maximum, variable.name, (*this)[variable]);
-}
-
-int run_step(int argc, const char* const* argv, const StepDescription& step,
-             const std::function<int(const Settings&)>& body) {
-  block_stop_signals();
-  spdlog::set_default_logger(spdlog::stderr_logger_mt(step.name));
-  try {
-    return body(Settings{step, argc, argv});
-  } catch (const CLI::CallForHelp&) {
-    return 0;
-  } catch (const SettingError& error) {
-    std::cerr << step.name << ": " << error.what() << '\n';
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << step.name << ": " << error.what() << '\n';
-    return 1;
-  }
 }
 
 }  // namespace sessions

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <map>
 #include <string>
@@ -60,11 +59,5 @@ class Settings {
   bool check_ = false;
   std::map<std::string_view, std::string> environment_;
 };
-
-/// The frame around every step's main(): reads the settings, answers --help, runs `body` and turns
-/// failures into one line on stderr. Returns the exit code: what `body` returns, or 2 for a setting
-/// that cannot be used, or 1 for any other failure.
-int run_step(int argc, const char* const* argv, const StepDescription& step,
-             const std::function<int(const Settings&)>& body);
 
 }  // namespace sessions

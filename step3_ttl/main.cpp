@@ -8,11 +8,10 @@
 #include <fmt/format.h>
 
 #include "event_loop.hpp"
-#include "http_server.hpp"
 #include "login_input.hpp"
 #include "pages.hpp"
+#include "program.hpp"
 #include "redis_client.hpp"
-#include "settings.hpp"
 #include "signed_cookie.hpp"
 
 namespace {
@@ -91,11 +90,10 @@ int main(int argc, char** argv) {
       return check_redis(event_loop, redis);
     }
     Application application{settings, redis};
-    warn_if_unreachable(event_loop, redis);
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);
     routes.add("/logout", {Method::Get}, application, &Application::logout);
-    return serve(settings, routes);
+    return serve(settings, event_loop, routes, [&] { warn_if_unreachable(event_loop, redis); });
   });
 }

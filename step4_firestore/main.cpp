@@ -2,7 +2,7 @@
 //
 // What is new: a client for Firestore's REST API, and a transaction: the session is read and
 // written as one unit, whoever else counts in it. The cookie holds a random id and nothing else.
-// Carried over: the server, the pages and the cookie of step 1, the event loop of step 2.
+// Carried over: the server, the pages, the cookie and the event loop of step 1.
 //
 // Run it: ./tutorial run 4
 
@@ -14,10 +14,9 @@
 #include "cookie.hpp"
 #include "event_loop.hpp"
 #include "firestore_client.hpp"
-#include "http_server.hpp"
 #include "pages.hpp"
+#include "program.hpp"
 #include "session_id.hpp"
-#include "settings.hpp"
 
 namespace {
 
@@ -109,9 +108,8 @@ int main(int argc, char** argv) {
       return check_firestore(event_loop, firestore);
     }
     Application application{settings, firestore};
-    warn_if_unreachable(event_loop, firestore);
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::home);
-    return serve(settings, routes);
+    return serve(settings, event_loop, routes, [&] { warn_if_unreachable(event_loop, firestore); });
   });
 }

@@ -2,11 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
-#include <asio/co_spawn.hpp>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
-#include <asio/use_future.hpp>
 
 namespace sessions {
 
@@ -16,7 +14,7 @@ BackgroundPurge::BackgroundPurge(EventLoop& event_loop, SessionStore& store,
       store_{store},
       interval_{interval},
       timer_{event_loop.context()},
-      ended_{asio::co_spawn(event_loop.context(), run(), asio::use_future)} {}
+      ended_{event_loop.start(run())} {}
 
 BackgroundPurge::~BackgroundPurge() {
   asio::post(event_loop_.context(), [this] {

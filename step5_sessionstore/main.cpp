@@ -12,13 +12,12 @@
 #include "event_loop.hpp"
 #include "firestore_client.hpp"
 #include "google_credentials.hpp"
-#include "http_server.hpp"
 #include "login_input.hpp"
 #include "pages.hpp"
+#include "program.hpp"
 #include "same_origin.hpp"
 #include "session.hpp"
 #include "session_list.hpp"
-#include "settings.hpp"
 #include "signed_cookie.hpp"
 #include "store_choice.hpp"
 
@@ -125,6 +124,7 @@ int main(int argc, char** argv) {
     routes.add("/logout", {Method::Get, Method::Post}, application, &Application::logout);
     routes.add("/sessions", {Method::Get}, application, &Application::list_sessions);
     routes.add("/logout-everywhere", {Method::Post}, application, &Application::logout_everywhere);
-    return serve(settings, routes, [&] { warn_about_store(settings, event_loop, *store); });
+    return serve(settings, event_loop, routes,
+                 [&] { warn_about_store(settings, event_loop, *store); });
   });
 }
