@@ -29,6 +29,9 @@ require_module(hiredis hiredis libhiredis-dev)
 require_module(curl libcurl libcurl4-openssl-dev)
 require_module(openssl openssl libssl-dev)
 require_module(spdlog spdlog libspdlog-dev)
+require_module(utf8proc libutf8proc libutf8proc-dev)
+# It defines a macro that only Windows needs, and a precompiled header serves targets with the same definitions only.
+set_property(TARGET PkgConfig::utf8proc PROPERTY INTERFACE_COMPILE_OPTIONS)
 require_module(uuid uuid uuid-dev)
 require_header(asio asio.hpp libasio-dev)
 # Where a sanitizer keeps GCC 12 from inlining, it takes asio's operator delete for a stranger to its operator new.
@@ -45,7 +48,6 @@ set_property(TARGET asio APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS ASIO_DISA
 require_header(cli11 CLI/CLI.hpp libcli11-dev)
 require_header(cpp_jwt jwt/jwt.hpp libcpp-jwt-dev)
 require_header(nlohmann_json nlohmann/json.hpp nlohmann-json3-dev)
-require_header(utfcpp utf8.h libutfcpp-dev)
 
 # hiredis speaks TLS from version 1.0 on, in a library of its own. Without it, rediss:// is a clear error at start.
 pkg_check_modules(hiredis_ssl IMPORTED_TARGET GLOBAL hiredis_ssl)

@@ -5,7 +5,7 @@
 declare -rA packages=(
   [build]='g++ cmake ninja-build pkg-config libpistache-dev libhiredis-dev libcpp-jwt-dev
            libasio-dev libcurl4-openssl-dev nlohmann-json3-dev libssl-dev uuid-dev libcli11-dev
-           libspdlog-dev libfmt-dev libutfcpp-dev libgtest-dev libgmock-dev python3'
+           libspdlog-dev libfmt-dev libutf8proc-dev libgtest-dev libgmock-dev python3'
   [run]='openssl'
   [redis]='redis-server redis-tools'
   [nginx]='nginx-light'

@@ -1,7 +1,8 @@
 #include "login_input.hpp"
 
 #include <curl/curl.h>
-#include <utf8.h>
+#include <fmt/format.h>
+#include <utf8proc.h>
 
 #include <algorithm>
 #include <memory>
@@ -45,14 +46,49 @@ bool is_form(const Request& request) {
   return type.substr(0, type.find_first_of("; \t")) == kFormType;
 }
 
-bool has_control_character(std::string_view text) {
-  for (auto position = text.begin(); position != text.end();) {
-    const auto code_point = utf8::next(position, text.end());
-    if (code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0)) {
-      return true;
-    }
+/// What a character is that no name may contain, or nothing. Unassigned code points are let
+/// through: a newer Unicode may have made letters of them.
+std::string_view objection_to(utf8proc_int32_t code_point) {
+  if ((code_point & 0xfffe) == 0xfffe || (code_point >= 0xfdd0 && code_point <= 0xfdef)) {
+    return "a noncharacter";  // The Unicode Standard, section 23.7
   }
-  return false;
+  switch (utf8proc_category(code_point)) {
+    case UTF8PROC_CATEGORY_CC:
+      return "a control character";
+    case UTF8PROC_CATEGORY_CF:  // changes the direction of writing, say, or has no width
+      return "an invisible formatting character";
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return "a line separator";
+    default:
+      return {};
+  }
+}
+
+bool is_blank(utf8proc_int32_t code_point) {
+  return utf8proc_category(code_point) == UTF8PROC_CATEGORY_ZS ||
+         utf8proc_get_property(code_point)->ignorable;
+}
+
+void require_readable(std::string_view name) {
+  bool all_blank = true;
+  while (!name.empty()) {
+    utf8proc_int32_t code_point = 0;
+    const auto size = utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(name.data()),
+                                       static_cast<utf8proc_ssize_t>(name.size()), &code_point);
+    if (size < 0) {
+      throw HttpError{400, "The user name is not valid UTF-8."};
+    }
+    if (const auto objection = objection_to(code_point); !objection.empty()) {
+      throw HttpError{400,
+                      fmt::format("The user name contains U+{:04X}, {}.", code_point, objection)};
+    }
+    all_blank = all_blank && is_blank(code_point);
+    name.remove_prefix(static_cast<std::size_t>(size));
+  }
+  if (all_blank) {
+    throw HttpError{400, "The user name consists of spaces only."};
+  }
 }
 
 }  // namespace
@@ -68,12 +104,7 @@ std::string submitted_username(const Request& request) {
   if (username->size() > kMaxUsernameBytes) {
     throw HttpError{400, "The user name is longer than 256 bytes."};
   }
-  if (!utf8::is_valid(username->begin(), username->end())) {
-    throw HttpError{400, "The user name is not valid UTF-8."};
-  }
-  if (has_control_character(*username)) {
-    throw HttpError{400, "The user name contains control characters."};
-  }
+  require_readable(*username);
   return *std::move(username);
 }
 

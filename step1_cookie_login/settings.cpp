@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <iostream>
+#include <stdexcept>
 #include <thread>
 
 #include "errors.hpp"
@@ -67,10 +68,16 @@ Settings::Settings(const StepDescription& step, int argc, const char* const* arg
   try {
     command_line.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    std::cout << command_line.help();
+    std::cout << command_line.help() << std::flush;
+    if (!std::cout) {
+      throw std::runtime_error{"cannot write to standard output"};
+    }
     throw;
   } catch (const CLI::ParseError& error) {
     throw SettingError{fmt::format("{}. --help lists all settings", error.what())};
+  }
+  if (host_ == "*") {
+    throw SettingError{"--host (HOST)", "must be an address or a name. 0.0.0.0 is every address"};
   }
   port_ = static_cast<std::uint16_t>(whole_number_within(0, 65535, "--port (PORT)", port));
   threads_ = static_cast<int>(whole_number_within(1, 255, "--threads (THREADS)", threads));

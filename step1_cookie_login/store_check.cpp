@@ -14,8 +14,8 @@ namespace sessions {
 int check_store(EventLoop& event_loop, asio::awaitable<void> ping, std::string_view advice) {
   try {
     event_loop.wait_for(std::move(ping));
-    std::cout << "PONG\n";
-    return 0;
+    std::cout << "PONG\n" << std::flush;
+    return std::cout ? 0 : 1;
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n' << advice << '\n';
     return 1;

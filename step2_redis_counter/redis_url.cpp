@@ -66,6 +66,9 @@ RedisUrl RedisUrl::parse(std::string_view setting, const std::string& url) {
     result.tls = scheme == "rediss";
     result.host = part(CURLUPART_HOST).value_or("");
     result.port = part(CURLUPART_PORT).value_or("6379");
+    if (result.port == "0") {
+      throw SettingError{setting, "the port must be from 1 to 65535"};
+    }
     result.username = part(CURLUPART_USER).value_or("");
     result.password = part(CURLUPART_PASSWORD).value_or("");
     result.database = database_number(setting, path.substr(1));

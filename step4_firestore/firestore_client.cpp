@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
+#include <charconv>
 #include <exception>
 #include <future>
 #include <iostream>
@@ -29,13 +31,23 @@ constexpr std::string_view kEmulatorProject = "sessions-tutorial";
 
 Deadline call_deadline() { return steady_clock::now() + kTotalTime; }
 
+bool is_host_and_port(std::string_view text) {
+  const auto colon = text.rfind(':');
+  const auto digits = text.substr(std::min(colon, text.size() - 1) + 1);
+  int port = 0;
+  const auto* end = digits.data() + digits.size();
+  const auto result = std::from_chars(digits.data(), end, port);
+  return colon != 0 && result.ec == std::errc{} && result.ptr == end && port > 0 && port < 65536 &&
+         text.find_first_of("/?#@ ") == std::string_view::npos;
+}
+
 asio::awaitable<FirestoreDatabase> find_database(const Settings& settings, HttpTransport& http) {
   auto project = settings[kGoogleCloudProject];
   if (project.find_first_of("/?#% ") != std::string::npos) {
     throw SettingError{kGoogleCloudProject.name, "is not a project's id"};
   }
   if (const auto& host = settings[kFirestoreEmulatorHost]; !host.empty()) {
-    if (host.find_first_of("/?#@ ") != std::string::npos) {
+    if (!is_host_and_port(host)) {
       throw SettingError{kFirestoreEmulatorHost.name, "must be host:port, without http://"};
     }
     co_return FirestoreDatabase{"http://" + host,

@@ -9,6 +9,7 @@
 #include "firestore_session_store.hpp"
 #include "memory_session_store.hpp"
 #include "redis_session_store.hpp"
+#include "signed_cookie.hpp"
 #include "store_check.hpp"
 
 namespace sessions {
@@ -24,7 +25,8 @@ bool is_redis_url(const std::string& url) {
 
 SessionLifetime session_lifetime(const Settings& settings) {
   return {.idle = std::chrono::seconds{settings.whole_number(kSessionTtl, 1)},
-          .absolute = std::chrono::seconds{settings.whole_number(kSessionMaxAge, 1)}};
+          .absolute = std::chrono::seconds{
+              settings.whole_number(kSessionMaxAge, 1, kTokenLifetime.count())}};
 }
 
 std::unique_ptr<SessionStore> make_session_store(const Settings& settings, EventLoop& event_loop) {

@@ -294,6 +294,20 @@ void HttpScenarios::login_without_usable_name_is_400_and_says_why() {
       {"username=%09", "control"},
       {"username=%7F", "control"},
       {"username=%C2%85", "control"},
+      {"username=+++", "spaces only"},
+      {"username=%C2%A0%E3%80%80", "spaces only"},  // no-break and ideographic space
+      {"username=%E3%85%A4", "spaces only"},        // U+3164, a letter without a shape
+      {"username=a%E2%80%AEb", "U+202E"},           // writes on from right to left
+      {"username=a%E2%81%A6b", "U+2066"},           // isolates a direction
+      {"username=a%E2%80%8Bb", "U+200B"},           // has no width
+      {"username=a%E2%80%8Db", "U+200D"},           // joins, has no width
+      {"username=%EF%BB%BFa", "U+FEFF"},            // a byte order mark
+      {"username=a%C2%ADb", "U+00AD"},              // a soft hyphen
+      {"username=a%F3%A0%81%A1b", "U+E0061"},       // a tag
+      {"username=a%E2%80%A8b", "U+2028"},           // separates lines
+      {"username=a%EF%BF%BEb", "noncharacter"},     // U+FFFE
+      {"username=a%EF%B7%90b", "noncharacter"},     // U+FDD0
+      {"username=a%F4%8F%BF%BFb", "noncharacter"},  // U+10FFFF
   };
   HttpClient client{url()};
   for (const auto& [form, reason] : cases) {
@@ -311,8 +325,10 @@ void HttpScenarios::login_without_usable_name_is_400_and_says_why() {
 
 void HttpScenarios::longest_name_logs_in() {
   const auto start = unique_name("max");
-  for (const auto& name : {start + std::string(256 - start.size(), 'x'),
-                           "M\xC3\xA4x \xF0\x9F\x8D\xAA" + start, "a b  c;d,e=f" + start}) {
+  for (const auto& name :
+       {start + std::string(256 - start.size(), 'x'), "M\xC3\xA4x \xF0\x9F\x8D\xAA" + start,
+        "\xF0\x9F\xAB\xA0" /* of Unicode 14 */ + start, "\xE2\x9D\xA4\xEF\xB8\x8F" + start,
+        "a b  c;d,e=f" + start}) {
     EXPECT_THAT(logged_in(name)->get("/").body, HasSubstr("Logged in as " + name));
   }
 }

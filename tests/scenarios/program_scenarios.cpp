@@ -23,6 +23,8 @@ std::span<const Scenario<ProgramScenarios>> ProgramScenarios::all() {
       Scenario<Self>{"EnvironmentSetsHostAndThreads", &Self::environment_sets_host_and_threads},
       Scenario<Self>{"ListensOnIpv6", &Self::listens_on_ipv6},
       Scenario<Self>{"RefusesWrongSettingsInOneLine", &Self::refuses_wrong_settings_in_one_line},
+      Scenario<Self>{"RefusesBlanksAroundKeys", &Self::refuses_blanks_around_keys},
+      Scenario<Self>{"FailsIfItsWordsCannotBeWritten", &Self::fails_if_its_words_cannot_be_written},
       Scenario<Self>{"RefusesTheSecretKeyOnTheCommandLine",
                      &Self::refuses_secret_key_on_command_line},
       Scenario<Self>{"SecondServerOnTheSamePortIsRefused",
@@ -96,6 +98,8 @@ void ProgramScenarios::refuses_wrong_settings_in_one_line() {
   expect_refusal(run_program({}, {{"PORT", "http"}}), "PORT");
   expect_refusal(run_program({"--port", "0"}, {{"QUIET", "perhaps"}}), "--quiet");
   expect_refusal(run_program({"--port", "0", "--host", "no.such.host.invalid"}), "--host");
+  expect_refusal(run_program({"--port", "0", "--host", "*"}), "--host");
+  expect_refusal(run_program({"--port", "0"}, {{"HOST", "*"}}), "HOST");
   expect_refusal(run_program({"--port", "0", "--colour"}), "--colour");
   expect_refusal(run_program({"--port", "0"}, {{"SECRET_KEY", ""}}), "SECRET_KEY");
   const auto too_short = run_program({"--port", "0"}, {{"SECRET_KEY", std::string(31, 'k')}});
@@ -108,6 +112,28 @@ void ProgramScenarios::refuses_wrong_settings_in_one_line() {
   }
   for (const auto& secure : {"yes", "2", "true"}) {
     expect_refusal(run_program({"--port", "0"}, {{"COOKIE_SECURE", secure}}), "COOKIE_SECURE");
+  }
+}
+
+void ProgramScenarios::refuses_blanks_around_keys() {
+  const std::string key{kTestKey};
+  for (const auto& blanks : {std::string(40, ' '), " " + key, key + "\t", key + "\n"}) {
+    expect_refusal(run_program({"--port", "0"}, {{"SECRET_KEY", blanks}}), "SECRET_KEY: ");
+  }
+  const auto fallbacks = run_program({"--port", "0"}, {{"SECRET_KEY_FALLBACKS", key + ", " + key}});
+  expect_refusal(fallbacks, "SECRET_KEY_FALLBACKS");
+  EXPECT_THAT(fallbacks.standard_error, HasSubstr("blank"));
+}
+
+void ProgramScenarios::fails_if_its_words_cannot_be_written() {
+  const auto with_full_device = [this](const std::string& option) {
+    return run({"sh", "-c", program_of(step()) + " " + option + " > /dev/full"},
+               with_key(environment()));
+  };
+  EXPECT_EQ(with_full_device("--help").exit_code, 1);
+  if (has_store()) {
+    EXPECT_EQ(run_program({"--check"}).exit_code, 0);
+    EXPECT_EQ(with_full_device("--check").exit_code, 1);
   }
 }
 

@@ -23,6 +23,8 @@ class ProgramScenarios : public StepTest {
   void environment_sets_host_and_threads();
   void listens_on_ipv6();
   void refuses_wrong_settings_in_one_line();
+  void refuses_blanks_around_keys();
+  void fails_if_its_words_cannot_be_written();
   void refuses_secret_key_on_command_line();
   void second_server_on_same_port_is_refused();
   void sigterm_ends_with_zero();

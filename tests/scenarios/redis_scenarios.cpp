@@ -136,13 +136,26 @@ void RedisScenarios::check_says_what_is_wrong() {
 }
 
 void RedisScenarios::refuses_wrong_redis_urls() {
-  for (const std::string url :
-       {"127.0.0.1:6379", "http://127.0.0.1:6379", "redis://", "redis:///0",
-        "redis://127.0.0.1:port", "redis://127.0.0.1:99999", "redis://127.0.0.1/zero",
-        "redis://127.0.0.1/-1", "redis://127.0.0.1/1/2", "redis://127.0.0.1/99999999999",
-        "unix://relative.sock", "unix:///tmp/redis.sock?db=x", "unix:///tmp/redis.sock?x=1",
-        "redis://127.0.0.1/0?db=1", "redis://127.0.0.1/0#1", "redis://user@127.0.0.1",
-        "redis://a b", "nonsense", "redis://:p%00w@127.0.0.1"}) {
+  for (const std::string url : {"127.0.0.1:6379",
+                                "http://127.0.0.1:6379",
+                                "redis://",
+                                "redis:///0",
+                                "redis://127.0.0.1:port",
+                                "redis://127.0.0.1:99999",
+                                "redis://127.0.0.1:0",
+                                "redis://127.0.0.1/zero",
+                                "redis://127.0.0.1/-1",
+                                "redis://127.0.0.1/1/2",
+                                "redis://127.0.0.1/99999999999",
+                                "unix://relative.sock",
+                                "unix:///tmp/redis.sock?db=x",
+                                "unix:///tmp/redis.sock?x=1",
+                                "redis://127.0.0.1/0?db=1",
+                                "redis://127.0.0.1/0#1",
+                                "redis://user@127.0.0.1",
+                                "redis://a b",
+                                "nonsense",
+                                "redis://:p%00w@127.0.0.1"}) {
     SCOPED_TRACE(url);
     const auto refused = run_program({"--port", "0"}, {{"REDIS_URL", url}});
     EXPECT_EQ(refused.exit_code, 2);

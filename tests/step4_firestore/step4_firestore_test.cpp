@@ -179,6 +179,11 @@ TEST(Step4Settings, WithoutEmulatorAndCredentialsItSaysWhatToSetAndExitsWith2) {
 TEST(Step4Settings, ASettingThatCannotBeUsedIsNamed) {
   const std::vector<std::pair<std::string, Environment>> wrong{
       {"FIRESTORE_EMULATOR_HOST", {{"FIRESTORE_EMULATOR_HOST", "http://127.0.0.1:8085"}}},
+      {"FIRESTORE_EMULATOR_HOST", {{"FIRESTORE_EMULATOR_HOST", "nonsense"}}},
+      {"FIRESTORE_EMULATOR_HOST", {{"FIRESTORE_EMULATOR_HOST", "127.0.0.1:"}}},
+      {"FIRESTORE_EMULATOR_HOST", {{"FIRESTORE_EMULATOR_HOST", "127.0.0.1:0"}}},
+      {"FIRESTORE_EMULATOR_HOST", {{"FIRESTORE_EMULATOR_HOST", "127.0.0.1:99999"}}},
+      {"FIRESTORE_EMULATOR_HOST", {{"FIRESTORE_EMULATOR_HOST", ":8085"}}},
       {"GOOGLE_CLOUD_PROJECT",
        {{"FIRESTORE_EMULATOR_HOST", "127.0.0.1:1"}, {"GOOGLE_CLOUD_PROJECT", "a/b"}}},
       {"GOOGLE_APPLICATION_CREDENTIALS", {{"GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file"}}},
