@@ -4,6 +4,7 @@
 started=()              # in the order in which they were started
 declare -A stop_signal  # of those that TERM does not stop gently
 temporary_folder=       # for what they write
+run_file=               # for ./tutorial redis and firestore
 
 # Starts a process that Ctrl-C at the terminal does not reach, for the order matters: servers stop
 # before their store does.
@@ -32,7 +33,7 @@ stop_everything() {
   while ((${#started[@]})); do
     stop_last
   done
-  rm -rf "$temporary_folder"
+  rm -rf "$temporary_folder" "$run_file"
   exit "$status"
 }
 
@@ -43,18 +44,20 @@ prepare_to_stop() {
   trap 'exit 143' TERM HUP
 }
 
-# Prints a port that is free: the preferred one, so that what the tutorial says can be typed as it
-# is. With PORT=0 any other, so that tests can run beside each other.
+# free_port PORT [HOST]: prints a port that is free: the given one or the next, so that what the
+# tutorial says can be typed as it is. 0, or PORT=0 in the environment: any other, so that tests can
+# run beside each other.
 free_port() {
   local port=$1
-  [[ ${PORT-} != 0 ]] || port=$((20000 + RANDOM % 12000))
-  while is_open "$port"; do
+  [[ ${PORT-} != 0 && $port != 0 ]] || port=$((20000 + RANDOM % 12000))
+  while is_open "$port" "${@:2}"; do
     port=$((port + 1))
   done
   echo "$port"
 }
 
-is_open() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# is_open PORT [HOST]
+is_open() { (: <"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 
 # wait_until PROCESS LOG COMMAND...: returns when the command succeeds; fails when the process ends.
 wait_until() {

@@ -1,6 +1,128 @@
 # shellcheck shell=bash
 # Running a step.
 
+#: run N [OPTIONS]             build step N, start the store it needs, serve until Ctrl-C
+#:   --store memory|redis|firestore   where step 5 keeps its sessions (default: memory)
+#:   --instances COUNT           several processes behind nginx, round robin
+#:   --port PORT                 default: 5000, for step 4 8080, or the next one that is free
+#:   --host ADDRESS              default: 127.0.0.1; 0.0.0.0 lets other machines in
+#:   --secret-file FILE          sign with the key in FILE, which is made if it is not there
+#:   --watch                     build and start again, with the same store, when a source is saved
+#:   any other option goes to the server; ./tutorial run N --help shows them
+verb_run() {
+  parse 'store|instances|port|host|secret-file' "$@"
+  local step watch='' server word
+  local store=${option[store]-} instances=${option[instances]-1}
+  step=$(step_name "${arguments[0]-}")
+  server=("$build_folder/bin/$step")
+  for word in "${arguments[@]:1}"; do
+    case $word in
+      --watch) watch=yes ;;
+      *) server+=("$word") ;;
+    esac
+  done
+  [[ $instances =~ ^[1-9][0-9]?$ ]] || wrong_usage "--instances needs a number from 1 to 99"
+  [[ -z $watch ]] || ((instances == 1)) || wrong_usage '--watch goes with one instance only'
+  case $step,$store in
+    step[23]_*,) store=redis ;;
+    step4_*,) store=firestore ;;
+    *, | step5_*,memory | step5_*,redis | step5_*,firestore) ;;
+    step5_*) wrong_usage "--store is one of memory, redis, firestore, not '$store'" ;;
+    *) wrong_usage 'only step 5 has --store' ;;
+  esac
+
+  # All that is needed, before the minutes that building may take.
+  need build run
+  need_store "$store"
+  ((instances == 1)) || need nginx
+  local host port
+  host=${option[host]-${HOST:-127.0.0.1}}
+  port=${option[port]-${PORT-}}
+  # 0 is up to the server, which can tell what is free best; the others need to know it before.
+  [[ $port == 0 && $instances == 1 && -z $watch ]] || port=$(port_for "$step" "$host" "$port")
+  build "$step"
+  case " ${server[*]} " in *' --help '* | *' -h '*) exec "${server[@]}" ;; esac
+
+  prepare_to_stop
+  [[ $step == step4_* ]] || use_secret "${option[secret-file]-}"
+  start_store "$store"
+  remember_run "$step"
+  if ((instances == 1)); then
+    server+=(--host "$host" --port "$port")
+    start "${server[@]}"
+  else
+    start_instances "$instances" "${server[@]}"
+    start_nginx "$host" "$port"
+    echo "$step listening on http://$host:$port"
+  fi
+  if [[ -n $watch ]]; then
+    watch_and_restart "$step" "${server[@]}"
+  fi
+  # From here on Ctrl-C is how it is meant to end: the exit status is the server's.
+  local foreground=${started[-1]}
+  trap 'stop_last; wait "$foreground" 2>/dev/null; exit' INT TERM HUP
+  local status=0
+  wait "$foreground" 2>/dev/null || status=$?
+  ((status < 128)) || echo "$step was ended by signal $((status - 128))" >&2
+  return "$status"
+}
+
+# port_for STEP HOST PORT: prints PORT, which has to be free, or else the step's usual one or the
+# next that is free.
+port_for() {
+  local usual=5000 port
+  case $1 in step4_*) usual=8080 ;; esac
+  case $3 in
+    '')
+      port=$(free_port "$usual" "$2")
+      ((port == usual)) || echo "Port $usual is taken, so it is $port" >&2
+      ;;
+    0) port=$(free_port 0 "$2") ;;
+    *[!0-9]*) wrong_usage "--port needs a number, not '$3'" ;;
+    *)
+      port=$3
+      ! is_open "$port" "$2" ||
+        fail "port $port is taken: another program listens there. Stop it or choose another --port"
+      ;;
+  esac
+  echo "$port"
+}
+
+# use_secret FILE: the key in the file, or else in SECRET_KEY, or else a new one.
+use_secret() {
+  local file=$1
+  if [[ -n $file ]]; then
+    [[ -e $file ]] || (umask 077; openssl rand -hex 32 >"$file") ||
+      fail "cannot write --secret-file $file"
+    SECRET_KEY=$(<"$file") || fail "cannot read --secret-file $file"
+  elif [[ -z ${SECRET_KEY-} ]]; then
+    SECRET_KEY=$(openssl rand -hex 32)
+    echo 'SECRET_KEY is new: a restart ends all logins. --secret-file FILE keeps it'
+  fi
+  export SECRET_KEY
+}
+
+# --- Building and starting again -----------------------------------------------------------------
+
+# Returns when the server ends by itself, or never.
+watch_and_restart() {
+  local step=$1 seen=$temporary_folder/seen
+  trap 'exit 0' INT TERM HUP
+  touch "$seen"
+  echo 'Watching the sources; save one to build and start again'
+  while kill -0 "${started[-1]}" 2>/dev/null; do
+    if [[ -n $(find step[1-9]_* -name '*.[ch]pp' -newer "$seen" -print -quit) ]]; then
+      touch "$seen"
+      # In a process of its own: what does not compile leaves the running server alone.
+      if (build "$step"); then
+        stop_last
+        start "${@:2}"
+      fi
+    fi
+    sleep 0.3
+  done
+}
+
 # --- Several instances behind nginx ---------------------------------------------------------------
 
 # start_instances COUNT COMMAND...: sets ports.
@@ -10,7 +132,9 @@ start_instances() {
   for ((number = 1; number <= $1; number++)); do
     log=$temporary_folder/instance$number.log
     : >"$log"
-    start "${@:2}" --port 0 >"$log"
+    start "${@:2}" --host 127.0.0.1 --port 0 >"$log"
+    # Whoever kills it is not told so by bash.
+    disown "${started[-1]}"
     wait_until "${started[-1]}" "$log" grep -q ' listening on ' "$log"
     ports+=("$(grep -o '[0-9]*$' "$log")")
     echo "instance $number: http://127.0.0.1:${ports[-1]}, process ${started[-1]}"
@@ -18,53 +142,87 @@ start_instances() {
 }
 
 start_nginx() {
-  local port=$1 log=$temporary_folder/nginx.log settings servers
+  local host=$1 port=$2 log=$temporary_folder/nginx.log settings servers
   settings=$(<step5_sessionstore/nginx.conf)
   printf -v servers 'server 127.0.0.1:%s max_fails=1 fail_timeout=1s; ' "${ports[@]}"
   settings=${settings//@SERVERS@/$servers}
+  settings=${settings//@HOST@/$host}
   echo "${settings//@PORT@/$port}" >"$temporary_folder/nginx.conf"
   : >"$log"
   start nginx -e stderr -p "$temporary_folder" -c nginx.conf \
     -g "daemon off; user $(id -un) $(id -gn);" 2>"$log"
   stop_signal[${started[-1]}]=QUIT
-  wait_until "${started[-1]}" "$log" is_open "$port"
+  wait_until "${started[-1]}" "$log" is_open "$port" "$host"
 }
 
-#: run N [OPTIONS]             build step N, start the store it needs, serve until Ctrl-C
-#:   --instances COUNT           several processes behind nginx, round robin
-#:   --store memory|redis|firestore   where step 5 keeps its sessions (default: memory)
-#:   any other option goes to the server, such as --port 8000
-verb_run() {
-  parse 'store|instances|port' "$@"
-  local step store=${option[store]-} instances=${option[instances]-1} port=${option[port]-}
-  step=$(step_name "${arguments[0]-}")
-  local server=("$build_folder/bin/$step" "${arguments[@]:1}")
-  [[ $instances =~ ^[1-9][0-9]?$ ]] || wrong_usage "--instances needs a number from 1 to 99"
-  case $step,$store in
-    step[23]_*,) store=redis ;;
-    step4_*,) store=firestore ;;
-    *, | step5_*,memory | step5_*,redis | step5_*,firestore) ;;
-    step5_*) wrong_usage "--store is one of memory, redis, firestore, not '$store'" ;;
-    *) wrong_usage 'only step 5 has --store' ;;
-  esac
+# --- Looking inside while a step runs ---------------------------------------------------------------
 
-  need build run
-  build "$step"
-  prepare_to_stop
-  start_store "$store"
-  [[ -n ${SECRET_KEY-} ]] || SECRET_KEY=$(openssl rand -hex 32)
-  export SECRET_KEY
-  if ((instances == 1)); then
-    start "${server[@]}" ${port:+--port "$port"}
+#: redis [COMMAND...]          send a command to the Redis of the running step (redis-cli)
+verb_redis() {
+  running_step REDIS_URL
+  need redis
+  case $REDIS_URL in
+    unix://*) fail "redis-cli takes no $REDIS_URL. Try: redis-cli -s PATH" ;;
+  esac
+  exec redis-cli --no-raw --no-auth-warning -u "$REDIS_URL" "$@"
+}
+
+#: firestore [/PATH] [FIELD=VALUE ...] [CURL OPTIONS]   show a document or a collection in the running step's emulator
+#:   FIELD=VALUE                 write these fields of the document: whole numbers and texts
+verb_firestore() {
+  running_step FIRESTORE_EMULATOR_HOST
+  need run
+  local path=${1-} documents word json='' separator='' mask='' options=()
+  documents="projects/${GOOGLE_CLOUD_PROJECT:-sessions-tutorial}/databases/(default)/documents"
+  for word in "${@:2}"; do
+    if [[ -z ${options[*]} && $word =~ ^([a-zA-Z]+)=(.*)$ ]]; then
+      mask+="${mask:+&}updateMask.fieldPaths=${BASH_REMATCH[1]}"
+      json+=$separator$(firestore_field "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}")
+      separator=,
+    else
+      options+=("$word")
+    fi
+  done
+  [[ -z $json ]] || options=(-X PATCH -d "{\"fields\":{$json}}" "${options[@]}")
+  exec curl -sS --noproxy '*' -H 'Authorization: Bearer owner' -H 'Content-Type: application/json' \
+    "http://$FIRESTORE_EMULATOR_HOST/v1/$documents$path${mask:+?$mask}" "${options[@]}"
+}
+
+# firestore_field NAME VALUE: as the REST API writes it.
+firestore_field() {
+  local value=${2//\\/\\\\}
+  value=${value//\"/\\\"}
+  if [[ $value =~ ^-?[0-9]+$ ]]; then
+    printf '"%s":{"integerValue":"%s"}' "$1" "$value"
   else
-    need nginx
-    start_instances "$instances" "${server[@]}"
-    port=${port:-$(free_port "${PORT:-5000}")}
-    start_nginx "$port"
-    echo "$step listening on http://127.0.0.1:$port"
+    printf '"%s":{"stringValue":"%s"}' "$1" "$value"
   fi
-  # From here on Ctrl-C is how it is meant to end: the exit status is the server's.
-  local foreground=${started[-1]}
-  trap 'stop_last; wait "$foreground"; exit' INT TERM HUP
-  wait "$foreground"
+}
+
+# What a running step's store is, for the commands above, in a file that is named after this process.
+remember_run() {
+  mkdir -p build/running
+  run_file=build/running/$$
+  local name
+  for name in REDIS_URL FIRESTORE_EMULATOR_HOST GOOGLE_CLOUD_PROJECT; do
+    [[ -z ${!name-} ]] || printf '%s=%q\n' "$name" "${!name}"
+  done >"$run_file"
+}
+
+# running_step NAME: sets NAME, unless it is set, to what the step has that was started last.
+running_step() {
+  [[ -z ${!1-} ]] || return 0
+  local file
+  while IFS= read -r file; do
+    if kill -0 "${file##*/}" 2>/dev/null; then
+      # shellcheck source=/dev/null
+      grep -q "^$1=" "$file" && . "$file" && return
+    else
+      rm -f "$file"  # of one that was killed
+    fi
+  done < <(ls -t build/running/* 2>/dev/null)
+  case $1 in
+    REDIS_URL) fail 'no step that uses Redis is running. Start one: ./tutorial run 2' ;;
+    *) fail 'no step that uses Firestore is running. Start one: ./tutorial run 4' ;;
+  esac
 }

@@ -1,22 +1,30 @@
 # shellcheck shell=bash
 # The stores that a step needs.
 
+# Sees that a store can be started, before anything is built.
+need_store() {
+  case $1 in
+    redis) [[ -n ${REDIS_URL-} ]] || need redis ;;
+    firestore) need_firestore ;;
+  esac
+}
+
 # A Redis of our own, which keeps nothing.
 start_redis() {
   [[ -z ${REDIS_URL-} ]] || return 0
-  need redis
   local port log=$temporary_folder/redis.log
   port=$(free_port 6379)
   start redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no \
     --dir "$temporary_folder" >"$log"
   wait_until "${started[-1]}" "$log" is_open "$port"
   export REDIS_URL=redis://127.0.0.1:$port
-  echo "Redis is at $REDIS_URL; look inside: redis-cli -p $port"
+  ((port == 6379)) || [[ ${PORT-} == 0 ]] || echo "Port 6379 is taken, so it is $port"
+  echo "Redis is at $REDIS_URL; look inside: ./tutorial redis"
 }
 
 start_firestore() {
   [[ -z ${FIRESTORE_EMULATOR_HOST-} ]] || return 0
-  need_firestore
+  echo 'Starting the Firestore emulator'
   local port log=$temporary_folder/firestore.log
   port=$(free_port 8081)
   start "${emulator[@]}" --host=127.0.0.1 --port="$port" >"$log" 2>&1

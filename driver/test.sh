@@ -21,11 +21,10 @@ verb_test() {
 
   need build run
   [[ $step == step[14]_* ]] || need redis
-  [[ $step == step[1234]_* ]] || need nginx
-  [[ $step == step[123]_* ]] || need_firestore
-  if [[ -z $step ]]; then
-    need browser
-  fi
+  # Without these, tests are skipped, or fail in CI.
+  [[ $step == step[1234]_* ]] || try_need nginx || true
+  [[ $step == step[123]_* ]] || try_firestore || true
+  [[ -n $step ]] || try_need browser || true
   if [[ $flag == contributor ]]; then
     need tests lint
     (need_mermaid) || true  # without it a test is skipped, or fails in CI

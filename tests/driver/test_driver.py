@@ -2,10 +2,13 @@
 
 import http.cookiejar
 import http.server
+import json
 import os
 import pathlib
 import re
 import signal
+import socket
+import stat
 import subprocess
 import tempfile
 import threading
@@ -31,6 +34,12 @@ def environment(**changes):
 def tutorial(*arguments):
     return subprocess.run([DRIVER, *arguments], capture_output=True, text=True, errors="replace",
                           timeout=PATIENCE * 4, env=environment(), check=False)
+
+
+def call(script, **variables):
+    """What some lines of bash do that know the driver's functions."""
+    return subprocess.run(["bash", "-c", f". {DRIVER}\n{script}"], capture_output=True, text=True, timeout=PATIENCE,
+                          env=environment(**variables), check=False)
 
 
 def eventually(condition, what):
@@ -72,11 +81,11 @@ def children_of(process):
 class Visitor:
     """A browser as far as cookies and redirections go."""
 
-    def __init__(self, url):
+    def __init__(self, url, cookies=None):
         self.url = url
         self.opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar() if cookies is None else cookies))
 
     def get(self, path="/"):
         with self.opener.open(self.url + path, timeout=PATIENCE) as answer:
@@ -166,6 +175,16 @@ class Usage(unittest.TestCase):
                 self.assertEqual(answer.returncode, 2, answer.stderr)
                 self.assertIn("./tutorial help", answer.stderr)
 
+    def test_each_verb_explains_itself(self):
+        answer = tutorial("run", "--help")
+        self.assertEqual(answer.returncode, 0)
+        self.assertIn("--secret-file FILE", answer.stdout)
+        self.assertNotIn("--preset", answer.stdout)
+
+    def test_a_step_may_be_named_as_one_likes(self):
+        for name in ("3", "step3", "step3_ttl", "step3_ttl/"):
+            self.assertEqual(call(f"step_name {name}").stdout, "step3_ttl\n", name)
+
     def test_diff_shows_what_a_step_adds(self):
         answer = tutorial("diff", "3")
         self.assertEqual(answer.returncode, 0)
@@ -194,6 +213,91 @@ class Run(unittest.TestCase):
         answer = tutorial("run", "1", "--help")
         self.assertEqual(answer.returncode, 0)
         self.assertIn("--threads", answer.stdout)
+
+    def test_refuses_a_port_that_is_taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            for arguments in (["1"], ["5", "--instances", "2"]):
+                with self.subTest(arguments=arguments):
+                    answer = tutorial("run", *arguments, "--port", port)
+                    self.assertEqual(answer.returncode, 1)
+                    self.assertEqual(answer.stdout, "")
+                    self.assertIn(f"port {port} is taken", answer.stderr)
+
+    def test_takes_the_next_port_that_is_free_and_says_so(self):
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 5000))
+            taken.listen()
+        except OSError:
+            pass  # somebody else has it: just as well
+        answer = call("port_for step5_sessionstore 127.0.0.1 ''", PORT="")
+        self.assertGreater(int(answer.stdout), 5000)
+        self.assertIn(f"Port 5000 is taken, so it is {answer.stdout}", answer.stderr)
+
+    def test_listens_where_it_is_told(self):
+        for arguments in (["1"], ["5", "--instances", "2"]):
+            with self.subTest(arguments=arguments):
+                running = Running(*arguments, "--host", "127.0.0.2")
+                self.addCleanup(running.stop)
+                self.assertTrue(running.url.startswith("http://127.0.0.2:"), running.url)
+                self.assertIn("You are not logged in", Visitor(running.url).get())
+
+    def test_keeps_its_secret_in_a_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "secret")
+            cookies = http.cookiejar.CookieJar()
+            for expected in ("You are not logged in", "Logged in as alice"):
+                running = Running("1", "--secret-file", str(file))
+                self.addCleanup(running.stop)
+                self.assertNotIn("SECRET_KEY", running.text())
+                visitor = Visitor(running.url, cookies)
+                self.assertIn(expected, visitor.get())
+                visitor.log_in("alice")
+                running.stop()
+            self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+
+    def test_says_how_to_keep_a_secret(self):
+        running = Running("1")
+        self.addCleanup(running.stop)
+        self.assertIn("--secret-file", running.text())
+
+    def test_builds_and_starts_again_when_a_source_is_saved(self):
+        running = Running("2", "--watch")
+        self.addCleanup(running.stop)
+        visitor = Visitor(running.url)
+        visitor.log_in("alice")
+        before = visitor.visits()
+        eventually(lambda: "Watching" in running.text(), "the watch")
+        (ROOT / "step2_redis_counter" / "main.cpp").touch()
+        eventually(lambda: running.text().count("listening on") == 2, "the second start")
+        self.assertEqual(visitor.visits(), before + 1, "the same port, store and secret")
+        self.assertEqual(running.stop(), 0, running.text())
+
+    def test_its_store_can_be_asked(self):
+        running = Running("2")
+        self.addCleanup(running.stop)
+        Visitor(running.url).log_in("alice")
+        answer = tutorial("redis", "hget", "user:alice", "visits")
+        self.assertEqual(answer.stdout, '"1"\n', answer.stderr)
+        running.stop()
+        answer = tutorial("redis", "ping")
+        self.assertEqual(answer.returncode, 1)
+        self.assertIn("no step that uses Redis is running", answer.stderr)
+
+    def test_its_firestore_can_be_asked(self):
+        if call("find_emulator").returncode:
+            self.skipTest("the Firestore emulator is not installed")
+        running = Running("4")
+        self.addCleanup(running.stop)
+        written = json.loads(tutorial("firestore", "/sessions/x", 'greeting=Say "hi" \\o/', "views=41").stdout)
+        read = json.loads(tutorial("firestore", "/sessions/x").stdout)
+        self.assertEqual(read["fields"], {"greeting": {"stringValue": 'Say "hi" \\o/'}, "views": {"integerValue": "41"}})
+        self.assertEqual(read["fields"], written["fields"])
+        json.loads(tutorial("firestore", "/sessions/x", "views=42").stdout)
+        self.assertEqual(json.loads(tutorial("firestore", "/sessions/x").stdout)["fields"]["views"], {"integerValue": "42"})
 
 
 class Check(unittest.TestCase):
@@ -233,6 +337,8 @@ class Instances(unittest.TestCase):
         eventually(lambda: start_time_of(killed) is None, "the end of the instance")
         for expected in range(first + 1, first + 100):
             self.assertEqual(visitor.visits(), expected)
+        self.running.stop()
+        self.assertNotIn("Killed", self.running.text())
 
     def test_a_request_that_was_sent_is_not_repeated(self):
         visitor = Visitor(self.running.url)
