@@ -49,9 +49,6 @@ require_header(cli11 CLI/CLI.hpp libcli11-dev)
 require_header(cpp_jwt jwt/jwt.hpp libcpp-jwt-dev)
 require_header(nlohmann_json nlohmann/json.hpp nlohmann-json3-dev)
 
-# hiredis speaks TLS from version 1.0 on, in a library of its own. Without it, rediss:// is a clear error at start.
-pkg_check_modules(hiredis_ssl IMPORTED_TARGET GLOBAL hiredis_ssl)
-
 find_package(GTest)
 if(NOT GTest_FOUND OR NOT TARGET GTest::gmock)
   message(FATAL_ERROR "GoogleTest is missing. Install it: apt-get install libgtest-dev libgmock-dev, or run ./tutorial setup")

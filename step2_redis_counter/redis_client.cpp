@@ -3,26 +3,30 @@
 #include <asio/post.hpp>
 #include <future>
 
-#include "redis_link.hpp"
+#include "redis_nodes.hpp"
 #include "store_check.hpp"
 
 namespace sessions {
 
 RedisClient::RedisClient(EventLoop& event_loop, RedisUrl url)
     : event_loop_{event_loop},
-      link_{std::make_shared<Link>(event_loop.context(), std::move(url))} {}
+      nodes_{std::make_shared<RedisNodes>(event_loop.context(), std::move(url))} {}
 
 RedisClient::~RedisClient() {
   std::promise<void> stopped;
   asio::post(event_loop_.context(), [this, &stopped] {
-    link_->stop();
+    nodes_->stop();
     stopped.set_value();
   });
   stopped.get_future().wait();
 }
 
 asio::awaitable<RedisReply> RedisClient::send(std::vector<std::string> arguments) {
-  return link_->send(std::move(arguments));
+  return suspend_for_reply(std::move(arguments), [this](std::unique_ptr<RedisCommand> command) {
+    asio::post(event_loop_.context(), [nodes = nodes_, command = std::move(command)]() mutable {
+      nodes->submit(std::move(command));
+    });
+  });
 }
 
 asio::awaitable<std::int64_t> RedisClient::send_for_integer(std::vector<std::string> arguments) {

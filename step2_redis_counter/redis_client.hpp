@@ -4,51 +4,30 @@
 #include <asio/awaitable.hpp>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <variant>
 #include <vector>
 
 #include "errors.hpp"
 #include "event_loop.hpp"
+#include "redis_reply.hpp"
 #include "redis_url.hpp"
 
 namespace sessions {
 
-/// Redis understood the command and refused it. `what()` is the server's text.
-class RedisError : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
+class RedisNodes;
 
-/// What Redis answered: nothing (nil), a whole number, a string, or a list of replies.
-class RedisReply {
- public:
-  using List = std::vector<RedisReply>;
-  using Value = std::variant<std::monostate, std::int64_t, std::string, List>;
-
-  RedisReply() = default;
-  explicit RedisReply(Value value) : value_{std::move(value)} {}
-
-  bool is_nil() const { return std::holds_alternative<std::monostate>(value_); }
-  /// Each throws std::bad_variant_access if the reply is of another type.
-  std::int64_t integer() const { return std::get<std::int64_t>(value_); }
-  const std::string& string() const { return std::get<std::string>(value_); }
-  const List& list() const { return std::get<List>(value_); }
-
- private:
-  Value value_;
-};
-
-/// A client with one connection, on which the commands of all threads travel one behind the other
-/// without waiting for each other's replies (pipelining).
+/// A client with one connection to a server, on which the commands of all threads travel one behind
+/// the other without waiting for each other's replies (pipelining). With Redis Cluster it has one
+/// to every node, and a command goes to the one that has its key: its first argument, or a script's
+/// first key.
 ///
 /// It connects when the first command needs it, and again after a failure, at most every 50 ms at
-/// first and every 500 ms later. A command waits at most one second, for the connection and the
-/// reply together. A command that was sent and lost its reply is not sent again: nobody knows
-/// whether it was executed.
+/// first and every 500 ms later. A command waits at most one second, for connections, redirections
+/// and the reply together. A command that was sent and lost its reply is not sent again: nobody
+/// knows whether it was executed. One that a server has refused to execute because another one is
+/// in charge now is sent to that one.
 class RedisClient {
  public:
   RedisClient(EventLoop& event_loop, RedisUrl url);
@@ -81,8 +60,6 @@ class RedisClient {
   asio::awaitable<void> ping();
 
  private:
-  class Link;
-
   template <typename Argument>
   static std::string argument(const Argument& value) {
     if constexpr (std::is_integral_v<Argument>) {
@@ -95,7 +72,7 @@ class RedisClient {
   asio::awaitable<std::int64_t> send_for_integer(std::vector<std::string> arguments);
 
   EventLoop& event_loop_;
-  std::shared_ptr<Link> link_;
+  std::shared_ptr<RedisNodes> nodes_;
 };
 
 /// For --check: prints PONG, or what is wrong and what to try, and returns the exit code 0 or 1.

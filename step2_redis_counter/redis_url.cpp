@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "errors.hpp"
-#include "redis_tls.hpp"
 
 namespace sessions {
 namespace {
@@ -65,6 +64,9 @@ RedisUrl RedisUrl::parse(std::string_view setting, const std::string& url) {
   } else if ((scheme == "redis" || scheme == "rediss") && !query && !part(CURLUPART_FRAGMENT)) {
     result.tls = scheme == "rediss";
     result.host = part(CURLUPART_HOST).value_or("");
+    if (result.host.starts_with('[')) {  // an IPv6 address
+      result.host = result.host.substr(1, result.host.size() - 2);
+    }
     result.port = part(CURLUPART_PORT).value_or("6379");
     if (result.port == "0") {
       throw SettingError{setting, "the port must be from 1 to 65535"};
@@ -78,9 +80,6 @@ RedisUrl RedisUrl::parse(std::string_view setting, const std::string& url) {
   if (!result.username.empty() && result.password.empty()) {
     throw SettingError{setting, "has a user and no password; a password alone is :password@"};
   }
-  if (result.tls && !RedisTls::is_available()) {
-    throw SettingError{setting, "rediss:// needs TLS, which this version of hiredis lacks"};
-  }
   return result;
 }
 
@@ -88,7 +87,9 @@ std::string RedisUrl::without_password() const {
   if (host.empty()) {
     return fmt::format("unix://{}?db={}", path, database);
   }
-  return fmt::format("{}://{}:{}/{}", tls ? "rediss" : "redis", host, port, database);
+  const bool is_ipv6 = host.find(':') != std::string::npos;
+  return fmt::format("{}://{}:{}/{}", tls ? "rediss" : "redis",
+                     is_ipv6 ? fmt::format("[{}]", host) : host, port, database);
 }
 
 }  // namespace sessions

@@ -33,7 +33,6 @@ class RedisScenarios : public ProgramScenarios {
   void check_prints_pong();
   void check_says_what_is_wrong();
   void refuses_wrong_redis_urls();
-  void speaks_tls_if_hiredis_does();
   void speaks_tls();
   void logs_in_with_password();
   void logs_in_with_user_and_percent_encoded_password();

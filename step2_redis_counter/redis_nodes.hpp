@@ -1,0 +1,66 @@
+// The servers behind one Redis URL: one, or the nodes of a cluster.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ssl/context.hpp>
+#include <asio/steady_timer.hpp>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "redis_connection.hpp"
+
+namespace sessions {
+
+/// The slot of a key: what lies between the first { and the next }, unless that is nothing, else
+/// all of it, in CRC-16/XMODEM, modulo 16,384
+/// (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model).
+std::size_t slot_of(std::string_view key);
+
+/// Sends each command to the server that has its key. Asks at start which server has which slots;
+/// one that is no cluster answers with an error and gets all commands. A cluster corrects what has
+/// changed since: it redirects commands instead of executing them. Lives on the event loop.
+class RedisNodes : public RedisConnection::Owner, public std::enable_shared_from_this<RedisNodes> {
+ public:
+  /// `seed` is any node of the cluster; all have its user, password and TLS.
+  RedisNodes(asio::io_context& event_loop, RedisUrl seed);
+
+  void submit(std::unique_ptr<RedisCommand> command);
+  /// Closes the connections for good and fails all commands.
+  void stop();
+
+  void redirect(const RedisConnection& from, std::unique_ptr<RedisCommand> command,
+                const RedisError& error) override;
+  void lost() override;
+
+ private:
+  using Node = std::shared_ptr<RedisConnection>;
+
+  Node connection_to(RedisUrl url);
+  /// An empty host, or ?, means that of the server that said it.
+  Node named_by(const RedisConnection& from, std::string_view host, std::string_view port);
+  const Node& node_for(const RedisCommand::Arguments& arguments) const;
+  void pause(std::unique_ptr<RedisCommand> command);
+  void refresh_soon();
+  asio::awaitable<void> refresh();
+  void adopt(const RedisConnection& from, const RedisReply& reply);
+
+  asio::io_context& event_loop_;
+  const std::shared_ptr<asio::ssl::context> tls_;
+  std::map<std::string, Node> nodes_;  ///< by their URLs without password
+  const Node seed_;
+  std::vector<Node> slots_;  ///< empty without a cluster
+
+  std::deque<std::unique_ptr<RedisCommand>> paused_;
+  asio::steady_timer pause_timer_;
+  asio::steady_timer refresh_timer_;
+  bool is_refreshing_ = false;
+  bool has_asked_ = false;
+};
+
+}  // namespace sessions
