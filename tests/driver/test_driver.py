@@ -191,6 +191,22 @@ class Usage(unittest.TestCase):
         self.assertRegex(answer.stdout, r"(?m)^\+.*redis\.call\('EXPIRE'")
         self.assertNotRegex(answer.stdout, r"(?m)^[+-].*Application::logout")
         self.assertIn("step3_ttl/main.cpp", answer.stdout)
+        self.assertNotRegex(answer.stdout, r"(?m)^[+-]// Step")
+
+    def test_diff_compares_with_the_step_that_a_step_builds_on(self):
+        for step, before in ((2, "step1_cookie_login"), (4, "step1_cookie_login"), (5, "step3_ttl")):
+            self.assertTrue(tutorial("diff", str(step)).stdout.startswith(f"--- {before}/main.cpp\n"))
+        self.assertNotIn("---", tutorial("diff", "1").stdout)
+
+    def test_diff_maps_each_piece_once_and_says_what_is_yours(self):
+        lines = tutorial("diff", "2").stdout.splitlines()
+        pieces = lines[lines.index("Files that step2_redis_counter introduces:") + 1:-1]
+        self.assertEqual([line.split()[0] for line in pieces],
+                         sorted(path.name for path in (ROOT / "step2_redis_counter").glob("*.hpp"))
+                         + ["redis_without_tls.cpp"])
+        for line in pieces:
+            self.assertRegex(line, r"^  \S+\.[ch]pp +[A-Z]\S* .+", "the first line of its header")
+        self.assertTrue(lines[-1].startswith("Yours to change: step2_redis_counter/main.cpp"))
 
 
 class Run(unittest.TestCase):

@@ -122,7 +122,7 @@ def main() -> int:
     for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", build, re.MULTILINE):
         for source in sources.split():
             check((repository / source).exists(), f"the Dockerfile copies {source}, which does not exist")
-    folders = re.findall(r"add_subdirectory\((\w+)\)", (repository / "CMakeLists.txt").read_text())
+    folders = re.findall(r"add_(?:subdirectory|step)\((\w+)\b", (repository / "CMakeLists.txt").read_text())
     for name in folders:
         check(f"COPY {name} " in build, f"the Dockerfile does not copy {name}, which CMakeLists.txt adds")
     check("HOST=0.0.0.0" in final and "USER" in final, "the image must listen on all addresses, not as root")
