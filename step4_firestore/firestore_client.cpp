@@ -1,35 +1,27 @@
 #include "firestore_client.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <asio/co_spawn.hpp>
 #include <asio/dispatch.hpp>
-#include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 #include <charconv>
 #include <exception>
-#include <future>
 #include <iostream>
 
 #include "errors.hpp"
-#include "firestore_connection.hpp"
 #include "store_check.hpp"
 
 namespace sessions {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::steady_clock;
-
 constexpr std::chrono::seconds kTotalTime{5};
-constexpr milliseconds kRollbackTime{500};
-constexpr int kMaxAttempts = 5;
+// Between attempts at a transaction. Who is refused often must not fall behind those who are not.
+constexpr std::chrono::milliseconds kLongestPause{100};
 constexpr std::string_view kGoogleAddress = "https://firestore.googleapis.com";
 constexpr std::string_view kEmulatorProject = "sessions-tutorial";
 
-Deadline call_deadline() { return steady_clock::now() + kTotalTime; }
+Deadline call_deadline() { return Deadline::clock::now() + kTotalTime; }
 
 bool is_host_and_port(std::string_view text) {
   const auto colon = text.rfind(':');
@@ -55,15 +47,23 @@ asio::awaitable<FirestoreDatabase> find_database(const Settings& settings, HttpT
                                 std::make_shared<EmulatorOwner>()};
   }
   const auto found = co_await find_default_credentials(settings, http);
+  if (!found) {
+    throw SettingError{
+        kFirestoreEmulatorHost.name,
+        "is not set, and there are no Google credentials. For the emulator: gcloud emulators "
+        "firestore start --host-port=127.0.0.1:8085, then export "
+        "FIRESTORE_EMULATOR_HOST=127.0.0.1:8085. For the real service: gcloud auth "
+        "application-default login, or set GOOGLE_APPLICATION_CREDENTIALS to the path of a key"};
+  }
   if (project.empty()) {
-    project = found.project;
+    project = found->project;
   }
   if (project.empty()) {
     throw SettingError{kGoogleCloudProject.name,
                        "is not set, and the credentials name no project. Set it to the id that "
                        "gcloud projects list shows"};
   }
-  co_return FirestoreDatabase{std::string{kGoogleAddress}, project, found.source};
+  co_return FirestoreDatabase{std::string{kGoogleAddress}, project, found->source};
 }
 
 /// Turns a failure that has to do with the moment into ServiceUnavailable and keeps others.
@@ -97,132 +97,109 @@ asio::awaitable<Result> for_callers(asio::awaitable<Result> call) {
 
 }  // namespace
 
-FirestoreTransaction::FirestoreTransaction(std::shared_ptr<FirestoreConnection> connection,
-                                           Deadline deadline)
-    : connection_{std::move(connection)}, deadline_{deadline} {}
-
 asio::awaitable<std::optional<FirestoreDocument>> FirestoreTransaction::get(std::string path) {
   if (!writes_.empty()) {
     throw std::logic_error{"a transaction's reads come before its writes"};
   }
-  std::optional<FirestoreDocument> document;
-  if (id_.empty()) {
-    auto begun = co_await connection_->begin_and_read(path, retried_id_, deadline_);
-    id_ = std::move(begun.transaction);
-    document = std::move(begun.document);
-  } else {
-    document = co_await connection_->read(path, id_, deadline_);
-  }
-  read_[std::move(path)] = document;
-  co_return document;
+  const auto document = co_await api_->get(path, deadline_);
+  // Two reads of one document count as the first: if they differ, the commit is refused.
+  co_return read_.emplace(std::move(path), document).first->second;
 }
 
+//! [commit]
 asio::awaitable<void> FirestoreTransaction::commit() {
-  return connection_->commit(id_, writes_, read_, deadline_);
-}
-
-asio::awaitable<void> FirestoreTransaction::roll_back() {
-  if (id_.empty()) {
-    co_return;
+  if (writes_.empty() && read_.size() <= 1) {
+    co_return;  // what is in one document belongs together as it is
+  }
+  const bool depends_on_reads = !read_.empty();
+  std::vector<FirestoreWrite> writes;
+  for (auto& write : writes_) {
+    const auto read = read_.extract(write.path());
+    writes.push_back(read ? std::move(write).if_unchanged(read.mapped()) : std::move(write));
+  }
+  for (const auto& [path, document] : read_) {
+    writes.push_back(FirestoreWrite::verify(path).if_unchanged(document));
   }
   try {
-    // Others wait for the locks, so it is worth a moment even after the deadline.
-    co_await connection_->roll_back(id_, steady_clock::now() + kRollbackTime);
+    co_await api_->commit(std::move(writes), deadline_);
   } catch (const FirestoreError& error) {
-    spdlog::debug("rollback: {}", error.what());  // it is closed already, or will expire
+    const auto& status = error.status();
+    if (depends_on_reads && (status == "FAILED_PRECONDITION" || status == "ALREADY_EXISTS")) {
+      throw FirestoreError{"ABORTED", error.what()};  // somebody was faster
+    }
+    throw;
   }
 }
-
-void FirestoreTransaction::start_again() {
-  if (!id_.empty()) {
-    retried_id_ = std::exchange(id_, {});
-  }
-  writes_.clear();
-  read_.clear();
-}
+//! [commit]
 
 FirestoreClient::FirestoreClient(EventLoop& event_loop, const Settings& settings)
-    : event_loop_{event_loop} {
+    : event_loop_{event_loop}, transactions_{event_loop.context()} {
   const auto http = std::make_shared<HttpTransport>(event_loop.context());
   auto database = event_loop.wait_for(find_database(settings, *http));
   const bool is_google = database.address == kGoogleAddress;
   description_ = fmt::format(
       "project {}, {}", database.project,
       is_google ? "Google's service" : "emulator at " + settings[kFirestoreEmulatorHost]);
-  connection_ =
-      std::make_shared<FirestoreConnection>(event_loop.context(), http, std::move(database));
+  api_ = std::make_shared<FirestoreApi>(event_loop.context(), std::move(database), http);
 }
 
 FirestoreClient::FirestoreClient(EventLoop& event_loop, FirestoreDatabase database)
     : event_loop_{event_loop},
+      transactions_{event_loop.context()},
       description_{fmt::format("project {} at {}", database.project, database.address)},
-      connection_{std::make_shared<FirestoreConnection>(
-          event_loop.context(), std::make_shared<HttpTransport>(event_loop.context()),
-          std::move(database))} {}
+      api_{std::make_shared<FirestoreApi>(event_loop.context(), std::move(database),
+                                          std::make_shared<HttpTransport>(event_loop.context()))} {}
 
-FirestoreClient::~FirestoreClient() {
-  std::promise<void> stopped;
-  asio::post(event_loop_.context(), [this, &stopped] {
-    connection_->stop();
-    stopped.set_value();
-  });
-  stopped.get_future().wait();
-}
+FirestoreClient::~FirestoreClient() { api_->stop(); }
 
 asio::awaitable<void> FirestoreClient::run(std::string key, TransactionFunction function) {
-  const auto connection = connection_;
+  const auto api = api_;
+  auto transactions = transactions_;
+  auto& event_loop = event_loop_.context();
   const auto deadline = call_deadline();
-  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  const auto turn = co_await connection->transactions().acquire(key, deadline);
+  co_await asio::dispatch(event_loop, asio::use_awaitable);
+  const auto turn = co_await transactions.acquire(key, deadline);
   if (!turn) {
     throw ServiceUnavailable{"Firestore: too many transactions wait for the same session"};
   }
-  FirestoreTransaction transaction{connection, deadline};
-  auto backoff = connection->backoff();
-  for (int attempt = 1;; ++attempt) {
+  Backoff backoff{event_loop, kLongestPause};
+  for (;;) {
+    FirestoreTransaction transaction{api, deadline};
     std::exception_ptr failure;
-    bool aborted = false;
+    bool again = false;
     try {
       co_await function(transaction);
       co_await transaction.commit();
       co_return;
     } catch (const FirestoreError& error) {
       failure = std::current_exception();
-      aborted = error.status() == "ABORTED";
-    } catch (const std::exception&) {
-      failure = std::current_exception();
+      again = error.status() == "ABORTED";
     }
-    // Also after ABORTED, which need not come from Firestore itself: a lock that is left behind
-    // would hold up the next attempt. The next one names this one all the same.
-    co_await transaction.roll_back();
-    bool again = aborted && attempt < kMaxAttempts;
     if (again) {
       again = co_await backoff.wait(deadline);
     }
     if (!again) {
       std::rethrow_exception(for_callers(failure));
     }
-    transaction.start_again();
   }
 }
 
 asio::awaitable<std::optional<FirestoreDocument>> FirestoreClient::get(std::string path) {
-  const auto connection = connection_;
+  const auto api = api_;
   co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  co_return co_await for_callers(connection->read(std::move(path), {}, call_deadline()));
+  co_return co_await for_callers(api->get(std::move(path), call_deadline()));
 }
 
 asio::awaitable<void> FirestoreClient::commit(std::vector<FirestoreWrite> writes) {
-  const auto connection = connection_;
+  const auto api = api_;
   co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  const FirestoreSnapshot nothing_read;
-  co_await for_callers(connection->commit({}, std::move(writes), nothing_read, call_deadline()));
+  co_await for_callers(api->commit(std::move(writes), call_deadline()));
 }
 
 asio::awaitable<std::vector<FirestoreDocument>> FirestoreClient::run_query(FirestoreQuery query) {
-  const auto connection = connection_;
+  const auto api = api_;
   co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  co_return co_await for_callers(connection->run_query(std::move(query), call_deadline()));
+  co_return co_await for_callers(api->run_query(std::move(query), call_deadline()));
 }
 
 asio::awaitable<void> FirestoreClient::ping() { co_await get("sessions/check"); }

@@ -1,5 +1,4 @@
-// Firestore for coroutines: documents and transactions over the REST API, version 1
-// (https://cloud.google.com/firestore/docs/reference/rest).
+// Firestore for coroutines: documents and transactions.
 #pragma once
 
 #include <asio/awaitable.hpp>
@@ -7,16 +6,15 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "event_loop.hpp"
+#include "firestore_api.hpp"
 #include "firestore_document.hpp"
-#include "google_credentials.hpp"
+#include "keyed_lock.hpp"
 #include "settings.hpp"
 
 namespace sessions {
@@ -26,36 +24,11 @@ inline constexpr EnvironmentVariable kFirestoreEmulatorHost{
 inline constexpr EnvironmentVariable kGoogleCloudProject{"GOOGLE_CLOUD_PROJECT", "",
                                                          "project that the database belongs to"};
 
-/// Firestore understood the request and refused it.
-class FirestoreError : public std::runtime_error {
- public:
-  FirestoreError(std::string status, const std::string& message)
-      : std::runtime_error{status + ": " + message}, status_{std::move(status)} {}
-
-  /// A name such as "NOT_FOUND" (https://cloud.google.com/apis/design/errors#handling_errors).
-  const std::string& status() const noexcept { return status_; }
-
- private:
-  std::string status_;
-};
-
-/// Where a database is and how to get in.
-struct FirestoreDatabase {
-  std::string address;  ///< such as "https://firestore.googleapis.com"
-  std::string project;
-  std::shared_ptr<const TokenSource> credentials;
-};
-
-/// Documents by path, and paths at which there is none.
-using FirestoreSnapshot = std::map<std::string, std::optional<FirestoreDocument>>;
-
-class FirestoreConnection;
-
-/// One attempt at a transaction. Reads lock what they read; writes are kept until the function that
-/// got this returns, and are then committed together.
+/// One attempt at an optimistic transaction: nothing is locked. Reads are remembered; writes are
+/// kept until the function that got this returns, and are then committed together, on the condition
+/// that all documents that were read are still as they were.
 class FirestoreTransaction {
  public:
-  FirestoreTransaction(std::shared_ptr<FirestoreConnection> connection, Deadline deadline);
   FirestoreTransaction(const FirestoreTransaction&) = delete;
   FirestoreTransaction& operator=(const FirestoreTransaction&) = delete;
 
@@ -66,16 +39,14 @@ class FirestoreTransaction {
  private:
   friend class FirestoreClient;
 
+  FirestoreTransaction(std::shared_ptr<FirestoreApi> api, Deadline deadline)
+      : api_{std::move(api)}, deadline_{deadline} {}
   asio::awaitable<void> commit();
-  asio::awaitable<void> roll_back();
-  void start_again();
 
-  std::shared_ptr<FirestoreConnection> connection_;
+  std::shared_ptr<FirestoreApi> api_;
   Deadline deadline_;
-  std::string id_;          ///< empty before the first read
-  std::string retried_id_;  ///< of the attempt before this one
+  std::map<std::string, std::optional<FirestoreDocument>> read_;
   std::vector<FirestoreWrite> writes_;
-  FirestoreSnapshot read_;
 };
 
 /// A client with a few connections, used by all threads. Each call ends within five seconds and a
@@ -96,11 +67,11 @@ class FirestoreClient {
   FirestoreClient& operator=(const FirestoreClient&) = delete;
 
   /// Runs a function `asio::awaitable<Result>(FirestoreTransaction&)` in a transaction and returns
-  /// its result after the commit. If others change meanwhile what it has read, it is called again,
-  /// at most five times: whatever is random or visible outside is therefore done before or after.
+  /// its result after the commit. If others change meanwhile what it has read, it is called again
+  /// after a random pause: whatever is random or visible outside is therefore done before or after.
   /// Transactions with the same `key` run one after the other, so that they do not conflict within
   /// this process; other processes are met in conflicts only. An exception that leaves the function
-  /// leaves this too, after a rollback.
+  /// leaves this too, and nothing is written.
   ///
   /// GCC 12 destroys a lambda that captures by value twice if it is written inside the co_await
   /// expression: capture by reference, which is safe there, or name the lambda first.
@@ -139,8 +110,9 @@ class FirestoreClient {
   asio::awaitable<void> run(std::string key, TransactionFunction function);
 
   EventLoop& event_loop_;
+  KeyedLock transactions_;
   std::string description_;
-  std::shared_ptr<FirestoreConnection> connection_;
+  std::shared_ptr<FirestoreApi> api_;
 };
 
 /// For --check: prints PONG and what it spoke to, or what is wrong and what to try, and returns the

@@ -125,7 +125,7 @@ bool FirestoreFields::contain(const FirestoreFields& part) const {
 }
 
 FirestoreWrite FirestoreWrite::set(std::string path, FirestoreFields fields) {
-  return {std::move(path), std::move(fields)};
+  return {Kind::kUpdate, std::move(path), std::move(fields)};
 }
 
 FirestoreWrite FirestoreWrite::create(std::string path, FirestoreFields fields) {
@@ -140,31 +140,41 @@ FirestoreWrite FirestoreWrite::update(std::string path, FirestoreFields fields) 
   return write;
 }
 
-FirestoreWrite FirestoreWrite::remove(std::string path) { return {std::move(path), std::nullopt}; }
+FirestoreWrite FirestoreWrite::remove(std::string path) { return {Kind::kDelete, std::move(path)}; }
 
-FirestoreWrite FirestoreWrite::if_unchanged(const FirestoreDocument& read) && {
-  precondition_ = {{"updateTime", read.update_time}};
+FirestoreWrite FirestoreWrite::verify(std::string path) { return {Kind::kVerify, std::move(path)}; }
+
+FirestoreWrite FirestoreWrite::if_unchanged(const std::optional<FirestoreDocument>& read) && {
+  if (precondition_.value("exists", read.has_value()) != read.has_value()) {
+    throw std::logic_error{"creates a document that is there, or updates one that is not"};
+  }
+  precondition_ = read ? json{{"updateTime", read->update_time}} : json{{"exists", false}};
   return std::move(*this);
 }
 
 bool FirestoreWrite::is_visible_in(const std::optional<FirestoreDocument>& document) const {
-  if (!fields_ || !document) {
-    return !fields_ && !document;
+  switch (kind_) {
+    case Kind::kUpdate:
+      return document && document->fields.contain(fields_);
+    case Kind::kDelete:
+      return !document;
+    case Kind::kVerify:
+      break;
   }
-  return document->fields.contain(*fields_);
+  return true;
 }
 
 json FirestoreWrite::to_json(std::string_view documents) const {
   const auto name = fmt::format("{}/{}", documents, path_);
   json write;
-  if (fields_) {
+  if (kind_ == Kind::kUpdate) {
     // Without the mask, the write would replace the whole document.
-    write = {{"update", {{"name", name}, {"fields", fields_->values()}}},
-             {"updateMask", {{"fieldPaths", fields_->names()}}}};
+    write = {{"update", {{"name", name}, {"fields", fields_.values()}}},
+             {"updateMask", {{"fieldPaths", fields_.names()}}}};
   } else {
-    write = {{"delete", name}};
+    write[kind_ == Kind::kDelete ? "delete" : "verify"] = name;
   }
-  if (!precondition_.is_null()) {
+  if (!precondition_.empty()) {
     write["currentDocument"] = precondition_;
   }
   return write;

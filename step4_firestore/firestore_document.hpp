@@ -71,8 +71,13 @@ class FirestoreWrite {
   /// Deletes the document if there is one.
   static FirestoreWrite remove(std::string path);
 
-  /// The same, but refused with FAILED_PRECONDITION if the document was changed since it was read.
-  FirestoreWrite if_unchanged(const FirestoreDocument& read) &&;
+  /// Changes nothing: for a condition alone.
+  static FirestoreWrite verify(std::string path);
+
+  /// The same, but refused with FAILED_PRECONDITION or ALREADY_EXISTS if the document is no longer
+  /// as it was read; nothing stands for one that was not there. Throws std::logic_error if what was
+  /// read rules out this write.
+  FirestoreWrite if_unchanged(const std::optional<FirestoreDocument>& read) &&;
 
   const std::string& path() const { return path_; }
   /// True if `document` is as this write leaves it.
@@ -81,12 +86,15 @@ class FirestoreWrite {
   nlohmann::json to_json(std::string_view documents) const;
 
  private:
-  FirestoreWrite(std::string path, std::optional<FirestoreFields> fields)
-      : path_{std::move(path)}, fields_{std::move(fields)} {}
+  enum class Kind { kUpdate, kDelete, kVerify };
 
+  FirestoreWrite(Kind kind, std::string path, FirestoreFields fields = {})
+      : kind_{kind}, path_{std::move(path)}, fields_{std::move(fields)} {}
+
+  Kind kind_;
   std::string path_;
-  std::optional<FirestoreFields> fields_;  ///< nothing: delete
-  nlohmann::json precondition_;
+  FirestoreFields fields_;
+  nlohmann::json precondition_ = nlohmann::json::object();
 };
 
 /// Which documents of a collection to find.

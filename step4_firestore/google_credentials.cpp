@@ -3,13 +3,13 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
 #include <jwt/jwt.hpp>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
 #include "errors.hpp"
@@ -24,7 +24,9 @@ using std::chrono::steady_clock;
 constexpr std::string_view kTokenUri = "https://oauth2.googleapis.com/token";
 constexpr std::string_view kScope = "https://www.googleapis.com/auth/datastore";
 constexpr seconds kAssertionLifetime{3600};
-constexpr seconds kRefreshBeforeExpiry{60};
+constexpr seconds kRenewBeforeExpiry{60};
+constexpr seconds kPatience{1};  // with whoever issues tokens, while the old one still counts
+constexpr seconds kPauseAfterFailure{5};
 constexpr seconds kMetadataTime{2};
 
 struct CurlFree {
@@ -118,11 +120,12 @@ DefaultCredentials read_credentials(const std::filesystem::path& path) {
           content.value("project_id", "")};
     }
     if (type == "authorized_user") {
+      const auto quota_project = content.value("quota_project_id", "");
       return {std::make_shared<AuthorizedUser>(content.at("client_id").get<std::string>(),
                                                content.at("client_secret").get<std::string>(),
                                                content.at("refresh_token").get<std::string>(),
-                                               token_uri),
-              content.value("quota_project_id", "")};
+                                               token_uri, quota_project),
+              quota_project};
     }
     throw fail("is neither a service account's key nor gcloud's file for an authorized user");
   } catch (const SettingError&) {
@@ -179,18 +182,22 @@ std::string ServiceAccount::assertion() const {
 }
 
 AuthorizedUser::AuthorizedUser(std::string client_id, std::string client_secret,
-                               std::string refresh_token, std::string token_uri)
+                               std::string refresh_token, std::string token_uri,
+                               std::string quota_project)
     : client_id_{std::move(client_id)},
       client_secret_{std::move(client_secret)},
       refresh_token_{std::move(refresh_token)},
-      token_uri_{std::move(token_uri)} {}
+      token_uri_{std::move(token_uri)},
+      quota_project_{std::move(quota_project)} {}
 
 asio::awaitable<AccessToken> AuthorizedUser::fetch(HttpTransport& http, Deadline deadline) const {
   auto body = form({{"grant_type", "refresh_token"},
                     {"client_id", client_id_},
                     {"client_secret", client_secret_},
                     {"refresh_token", refresh_token_}});
-  co_return co_await exchange(http, token_uri_, std::move(body), deadline);
+  auto token = co_await exchange(http, token_uri_, std::move(body), deadline);
+  token.quota_project = quota_project_;
+  co_return token;
 }
 
 MetadataServer::MetadataServer(std::string host)
@@ -206,51 +213,54 @@ asio::awaitable<std::string> MetadataServer::project(HttpTransport& http, Deadli
   co_return co_await ask(http, std::move(request));
 }
 
-asio::awaitable<std::string> TokenCache::token(HttpTransport& http, Deadline deadline) {
-  if (!is_fresh()) {
-    const auto guard = co_await fetching_.acquire("", deadline);
-    if (!guard) {
-      throw ServiceUnavailable{"no access token before the deadline"};
-    }
-    if (!is_fresh()) {
-      token_ = co_await source_->fetch(http, deadline);
-    }
+asio::awaitable<AccessToken> TokenCache::token(HttpTransport& http, Deadline deadline) {
+  if (steady_clock::now() < renew_at_) {
+    co_return token_;
   }
-  co_return token_.value;
+  const bool still_counts = steady_clock::now() < token_.expires;
+  const auto patience =
+      still_counts ? std::min(deadline, steady_clock::now() + kPatience) : deadline;
+  const auto guard = co_await fetching_.acquire("", patience);
+  if (guard && steady_clock::now() >= renew_at_) {
+    try {
+      token_ = co_await source_->fetch(http, patience);
+      renew_at_ = token_.expires - kRenewBeforeExpiry;
+    } catch (const ServiceUnavailable&) {
+      if (!still_counts) {
+        throw;
+      }
+      renew_at_ = steady_clock::now() + kPauseAfterFailure;
+    }
+  } else if (!guard && !still_counts) {
+    throw ServiceUnavailable{"no access token before the deadline"};
+  }
+  co_return token_;
 }
 
 void TokenCache::reject(const std::string& token) {
   if (token_.value == token) {
     token_ = {};
+    renew_at_ = {};
   }
 }
 
-bool TokenCache::is_fresh() const {
-  return !token_.value.empty() && steady_clock::now() < token_.expires - kRefreshBeforeExpiry;
-}
-
-asio::awaitable<DefaultCredentials> find_default_credentials(const Settings& settings,
-                                                             HttpTransport& http) {
+asio::awaitable<std::optional<DefaultCredentials>> find_default_credentials(
+    const Settings& settings, HttpTransport& http) {
   if (const auto& path = settings[kGoogleApplicationCredentials]; !path.empty()) {
     co_return read_credentials(path);
   }
   if (const auto path = well_known_file(); std::filesystem::exists(path)) {
     co_return read_credentials(path);
   }
+  DefaultCredentials machine;
   const auto metadata_server = std::make_shared<MetadataServer>(settings[kGceMetadataHost]);
   try {
-    DefaultCredentials credentials{metadata_server, {}};
-    credentials.project =
-        co_await metadata_server->project(http, steady_clock::now() + kMetadataTime);
-    co_return credentials;
+    machine.project = co_await metadata_server->project(http, steady_clock::now() + kMetadataTime);
   } catch (const std::exception&) {
-    throw SettingError{
-        "FIRESTORE_EMULATOR_HOST",
-        "is not set, and there are no Google credentials. For the emulator: gcloud emulators "
-        "firestore start --host-port=127.0.0.1:8085, then export "
-        "FIRESTORE_EMULATOR_HOST=127.0.0.1:8085. For the real service: gcloud auth "
-        "application-default login, or set GOOGLE_APPLICATION_CREDENTIALS to the path of a key"};
+    co_return std::nullopt;  // this machine is not in Google's cloud
   }
+  machine.source = metadata_server;
+  co_return machine;
 }
 
 }  // namespace sessions

@@ -5,6 +5,7 @@
 #include <asio/awaitable.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "http_transport.hpp"
@@ -22,6 +23,7 @@ inline constexpr EnvironmentVariable kGceMetadataHost{
 struct AccessToken {
   std::string value;
   std::chrono::steady_clock::time_point expires;
+  std::string quota_project;  ///< is charged for the calls; empty: the project that is called
 };
 
 /// Where access tokens come from. Used on the event loop.
@@ -65,7 +67,7 @@ class ServiceAccount : public TokenSource {
 class AuthorizedUser : public TokenSource {
  public:
   AuthorizedUser(std::string client_id, std::string client_secret, std::string refresh_token,
-                 std::string token_uri);
+                 std::string token_uri, std::string quota_project);
 
   asio::awaitable<AccessToken> fetch(HttpTransport& http, Deadline deadline) const override;
 
@@ -74,6 +76,7 @@ class AuthorizedUser : public TokenSource {
   std::string client_secret_;
   std::string refresh_token_;
   std::string token_uri_;
+  std::string quota_project_;
 };
 
 /// The server that every machine on Google Cloud can ask
@@ -92,23 +95,22 @@ class MetadataServer : public TokenSource {
 };
 
 /// Keeps the last token until a minute before it expires. However many ask, one of them fetches
-/// the next one and the others wait for it.
+/// the next one and the others wait for it. While that fails, a token in its last minute will do.
 class TokenCache {
  public:
   TokenCache(asio::io_context& event_loop, std::shared_ptr<const TokenSource> source)
       : fetching_{event_loop}, source_{std::move(source)} {}
 
-  /// The value for the Authorization header. Throws as TokenSource::fetch() does.
-  asio::awaitable<std::string> token(HttpTransport& http, Deadline deadline);
+  /// Throws as TokenSource::fetch() does.
+  asio::awaitable<AccessToken> token(HttpTransport& http, Deadline deadline);
   /// Fetches another one next time, unless that has happened meanwhile.
   void reject(const std::string& token);
 
  private:
-  bool is_fresh() const;
-
   KeyedLock fetching_;
   std::shared_ptr<const TokenSource> source_;
   AccessToken token_;
+  Deadline renew_at_;  ///< from then on the next token is fetched
 };
 
 /// What the search for Application Default Credentials found.
@@ -118,9 +120,9 @@ struct DefaultCredentials {
 };
 
 /// Searches in the order that Google prescribes: the file that GOOGLE_APPLICATION_CREDENTIALS
-/// names, gcloud's well-known file, the metadata server. Throws SettingError if a file cannot be
-/// used or if there is nothing at all.
-asio::awaitable<DefaultCredentials> find_default_credentials(const Settings& settings,
-                                                             HttpTransport& http);
+/// names, gcloud's well-known file, the metadata server. Nothing if none of them is there. Throws
+/// SettingError if a file cannot be used.
+asio::awaitable<std::optional<DefaultCredentials>> find_default_credentials(
+    const Settings& settings, HttpTransport& http);
 
 }  // namespace sessions

@@ -1,22 +1,21 @@
 #include "http_transport.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <array>
-#include <asio/async_result.hpp>
-#include <asio/dispatch.hpp>
 #include <asio/post.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
-#include <exception>
 #include <new>
 #include <utility>
 
 namespace sessions {
 namespace {
 
+using Kind = HttpTransportError::Kind;
+
 constexpr long kMaxConnectionsPerHost = 100;
 constexpr std::size_t kMaxResponseBytes = std::size_t{16} * 1024 * 1024;
+constexpr int kLongestPollMilliseconds = 60'000;
 
 struct EasyCleanup {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
@@ -26,140 +25,40 @@ struct HeadersCleanup {
   void operator()(curl_slist* headers) const { curl_slist_free_all(headers); }
 };
 
-/// libcurl's own global state, for the life of the program.
-class CurlLibrary {
- public:
-  CurlLibrary() { curl_global_init(CURL_GLOBAL_DEFAULT); }
-  ~CurlLibrary() { curl_global_cleanup(); }
-  CurlLibrary(const CurlLibrary&) = delete;
-  CurlLibrary& operator=(const CurlLibrary&) = delete;
-};
-
-void initialize_curl() { static const CurlLibrary library; }
+CURLM* new_multi() {
+  // For the life of the program: a lookup that was left to itself may outlive everything else.
+  static const auto initialized = curl_global_init(CURL_GLOBAL_DEFAULT);
+  CURLM* multi = initialized == CURLE_OK ? curl_multi_init() : nullptr;
+  if (multi == nullptr) {
+    throw std::bad_alloc{};
+  }
+  curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, kMaxConnectionsPerHost);
+  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, kMaxConnectionsPerHost);
+  return multi;
+}
 
 }  // namespace
 
-struct HttpTransport::WatchedSocket {
-  WatchedSocket(asio::io_context& event_loop, curl_socket_t socket)
-      : descriptor{event_loop, socket}, number{socket} {}
-  // libcurl closes it.
-  ~WatchedSocket() { descriptor.release(); }
-  WatchedSocket(const WatchedSocket&) = delete;
-  WatchedSocket& operator=(const WatchedSocket&) = delete;
+/// One request and its answer. It belongs to the thread until `is_answered`, except for the timer.
+struct HttpTransport::Transfer {
+  Transfer(asio::io_context& event_loop, HttpTransportRequest to_send);
 
-  asio::posix::stream_descriptor descriptor;
-  const curl_socket_t number;
-  int wanted = 0;    ///< CURL_POLL_IN, CURL_POLL_OUT
-  int awaiting = 0;  ///< the same, as far as asio is waiting for it
+  HttpTransportRequest request;
+  HttpTransportResponse response;
+  std::optional<HttpTransportError> failure;
+  bool was_sent = false;
+  std::array<char, CURL_ERROR_SIZE> reason{};
+  std::unique_ptr<curl_slist, HeadersCleanup> headers;
+  std::unique_ptr<CURL, EasyCleanup> easy;
+  // On the event loop.
+  asio::steady_timer timer;  ///< ends at the deadline; cancelled when there is an answer
+  bool is_answered = false;
 };
 
-/// One request, its answer, and who waits for it.
-class HttpTransport::Transfer {
- public:
-  explicit Transfer(HttpTransportRequest request);
-  virtual ~Transfer() = default;
-  Transfer(const Transfer&) = delete;
-  Transfer& operator=(const Transfer&) = delete;
+namespace {
 
-  CURL* easy() const { return easy_.get(); }
-
-  /// Lets the waiting coroutine go on; called once.
-  void finish(CURLcode result);
-  void fail(HttpTransportError::Kind kind, const std::string& reason);
-
- private:
-  virtual void complete(std::exception_ptr failure, HttpTransportResponse response) = 0;
-
-  static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* transfer);
-  static int on_sending(void* transfer, char* server_address, char* local_address, int server_port,
-                        int local_port);
-
-  HttpTransportRequest request_;
-  HttpTransportResponse response_;
-  bool sent_ = false;
-  std::array<char, CURL_ERROR_SIZE> error_{};
-  std::unique_ptr<curl_slist, HeadersCleanup> headers_;
-  std::unique_ptr<CURL, EasyCleanup> easy_;
-};
-
-template <typename CompletionHandler>
-class HttpTransport::TransferFor : public HttpTransport::Transfer {
- public:
-  TransferFor(HttpTransportRequest request, CompletionHandler handler)
-      : Transfer{std::move(request)}, handler_{std::move(handler)} {}
-
- private:
-  void complete(std::exception_ptr failure, HttpTransportResponse response) override {
-    const auto executor = asio::get_associated_executor(handler_);
-    asio::dispatch(executor, [handler = std::move(handler_), failure = std::move(failure),
-                              response = std::move(response)]() mutable {
-      std::move(handler)(std::move(failure), std::move(response));
-    });
-  }
-
-  CompletionHandler handler_;
-};
-
-HttpTransport::Transfer::Transfer(HttpTransportRequest request)
-    : request_{std::move(request)}, easy_{curl_easy_init()} {
-  if (!easy_) {
-    throw std::bad_alloc{};
-  }
-  request_.headers.emplace_back("Expect:");  // do not wait for the server's leave to send the body
-  for (const auto& header : request_.headers) {
-    auto* longer = curl_slist_append(headers_.get(), header.c_str());
-    if (longer == nullptr) {
-      throw std::bad_alloc{};
-    }
-    static_cast<void>(headers_.release());
-    headers_.reset(longer);
-  }
-  const auto time_left = std::chrono::duration_cast<std::chrono::milliseconds>(
-      request_.deadline - std::chrono::steady_clock::now());
-  curl_easy_setopt(easy(), CURLOPT_PRIVATE, this);
-  curl_easy_setopt(easy(), CURLOPT_URL, request_.url.c_str());
-  curl_easy_setopt(easy(), CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy(), CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
-  curl_easy_setopt(easy(), CURLOPT_HTTPHEADER, headers_.get());
-  // 0 would mean no limit at all.
-  curl_easy_setopt(easy(), CURLOPT_TIMEOUT_MS,
-                   static_cast<long>(std::max<std::int64_t>(1, time_left.count())));
-  curl_easy_setopt(easy(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy(), CURLOPT_ERRORBUFFER, error_.data());
-  curl_easy_setopt(easy(), CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(easy(), CURLOPT_WRITEDATA, this);
-  curl_easy_setopt(easy(), CURLOPT_PREREQFUNCTION, on_sending);
-  curl_easy_setopt(easy(), CURLOPT_PREREQDATA, this);
-  if (request_.body) {
-    curl_easy_setopt(easy(), CURLOPT_POSTFIELDSIZE, static_cast<long>(request_.body->size()));
-    curl_easy_setopt(easy(), CURLOPT_POSTFIELDS, request_.body->data());
-  }
-  if (request_.url.starts_with("http:")) {
-    // An emulator or a metadata server: both are near, and no proxy knows them.
-    curl_easy_setopt(easy(), CURLOPT_PROXY, "");
-  } else {
-    curl_easy_setopt(easy(), CURLOPT_PIPEWAIT, 1L);  // share one HTTP/2 connection
-  }
-}
-
-void HttpTransport::Transfer::finish(CURLcode result) {
-  if (result != CURLE_OK) {
-    fail(result == CURLE_OPERATION_TIMEDOUT ? HttpTransportError::Kind::kTimedOut
-                                            : HttpTransportError::Kind::kNoConnection,
-         error_.front() != '\0' ? error_.data() : curl_easy_strerror(result));
-    return;
-  }
-  curl_easy_getinfo(easy(), CURLINFO_RESPONSE_CODE, &response_.status);
-  complete(nullptr, std::move(response_));
-}
-
-void HttpTransport::Transfer::fail(HttpTransportError::Kind kind, const std::string& reason) {
-  complete(std::make_exception_ptr(HttpTransportError{kind, reason}), {});
-}
-
-std::size_t HttpTransport::Transfer::on_body(char* bytes, std::size_t size, std::size_t count,
-                                             void* transfer) {
-  auto& body = static_cast<Transfer*>(transfer)->response_.body;
+std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* response) {
+  auto& body = static_cast<HttpTransportResponse*>(response)->body;
   if (body.size() + size * count > kMaxResponseBytes) {
     return 0;  // ends the transfer
   }
@@ -167,154 +66,156 @@ std::size_t HttpTransport::Transfer::on_body(char* bytes, std::size_t size, std:
   return size * count;
 }
 
-int HttpTransport::Transfer::on_sending(void* transfer, char* /*server_address*/,
-                                        char* /*local_address*/, int /*server_port*/,
-                                        int /*local_port*/) {
-  const bool sent_before = std::exchange(static_cast<Transfer*>(transfer)->sent_, true);
+int on_sending(void* was_sent, char* /*server_address*/, char* /*local_address*/,
+               int /*server_port*/, int /*local_port*/) {
+  const bool sent_before = std::exchange(*static_cast<bool*>(was_sent), true);
   return sent_before ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-HttpTransport::HttpTransport(asio::io_context& event_loop)
-    : event_loop_{event_loop}, timer_{event_loop} {
-  initialize_curl();
-  multi_.reset(curl_multi_init());
-  if (!multi_) {
-    throw std::bad_alloc{};
+}  // namespace
+
+HttpTransport::Transfer::Transfer(asio::io_context& event_loop, HttpTransportRequest to_send)
+    : request{std::move(to_send)}, easy{curl_easy_init()}, timer{event_loop, request.deadline} {
+  request.headers.emplace_back("Expect:");  // do not wait for the server's leave to send the body
+  for (const auto& header : request.headers) {
+    headers.reset(curl_slist_append(headers.release(), header.c_str()));
+    if (!headers || !easy) {
+      throw std::bad_alloc{};
+    }
   }
-  curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETFUNCTION, on_socket);
-  curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETDATA, this);
-  curl_multi_setopt(multi_.get(), CURLMOPT_TIMERFUNCTION, on_timer);
-  curl_multi_setopt(multi_.get(), CURLMOPT_TIMERDATA, this);
-  curl_multi_setopt(multi_.get(), CURLMOPT_MAX_HOST_CONNECTIONS, kMaxConnectionsPerHost);
-  curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, kMaxConnectionsPerHost);
+  const auto set = [this](CURLoption option, auto value) {
+    curl_easy_setopt(easy.get(), option, value);
+  };
+  set(CURLOPT_URL, request.url.c_str());
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
+  set(CURLOPT_HTTPHEADER, headers.get());
+  set(CURLOPT_NOSIGNAL, 1L);
+  // When a request is given up while its name is being looked up, the lookup is left to itself.
+  // Otherwise libcurl would wait for it: 20 s with a name server that is silent.
+  set(CURLOPT_QUICK_EXIT, 1L);
+  set(CURLOPT_ERRORBUFFER, reason.data());
+  set(CURLOPT_WRITEFUNCTION, on_body);
+  set(CURLOPT_WRITEDATA, &response);
+  set(CURLOPT_PREREQFUNCTION, on_sending);
+  set(CURLOPT_PREREQDATA, &was_sent);
+  if (request.body) {
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body->size()));
+    set(CURLOPT_POSTFIELDS, request.body->data());
+  }
+  if (request.url.starts_with("http:")) {
+    set(CURLOPT_PROXY, "");  // an emulator or a metadata server: both are near, no proxy knows them
+  } else {
+    set(CURLOPT_PIPEWAIT, 1L);  // share one HTTP/2 connection
+  }
 }
 
-HttpTransport::~HttpTransport() { stop(); }
+HttpTransport::HttpTransport(asio::io_context& event_loop)
+    : event_loop_{event_loop}, multi_{new_multi()}, thread_{[this] { run(); }} {}
 
 asio::awaitable<HttpTransportResponse> HttpTransport::send(HttpTransportRequest request) {
-  return asio::async_initiate<const asio::use_awaitable_t<>,
-                              void(std::exception_ptr, HttpTransportResponse)>(
-      [self = shared_from_this()](auto handler, HttpTransportRequest sent) {
-        self->start(
-            std::make_unique<TransferFor<decltype(handler)>>(std::move(sent), std::move(handler)));
-      },
-      asio::use_awaitable, std::move(request));
+  const auto transfer = std::make_shared<Transfer>(event_loop_, std::move(request));
+  if (!post([this, transfer] { start(transfer); })) {
+    throw HttpTransportError{Kind::kStopped, "the client was stopped"};
+  }
+  std::error_code ignored;
+  co_await transfer->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (!transfer->is_answered) {
+    post([this, transfer] { abandon(*transfer); });
+    throw HttpTransportError{Kind::kTimedOut, "no answer in time"};
+  }
+  if (transfer->failure) {
+    throw HttpTransportError{*transfer->failure};
+  }
+  co_return std::move(transfer->response);
 }
 
 void HttpTransport::stop() {
-  for (auto& [easy, transfer] : transfers_) {
+  if (!thread_.joinable()) {
+    return;
+  }
+  {
+    const std::lock_guard lock{mutex_};
+    is_stopped_ = true;
+    curl_multi_wakeup(multi_.get());
+  }
+  thread_.join();
+}
+
+/// Lets the thread run `task`; false if it has been told to stop.
+bool HttpTransport::post(std::function<void()> task) {
+  const std::lock_guard lock{mutex_};
+  if (is_stopped_) {
+    return false;
+  }
+  tasks_.push_back(std::move(task));
+  curl_multi_wakeup(multi_.get());
+  return true;
+}
+
+void HttpTransport::run() {
+  for (bool is_stopped = false; !is_stopped;) {
+    int running = 0;
+    curl_multi_perform(multi_.get(), &running);
+    collect_finished();
+    curl_multi_poll(multi_.get(), nullptr, 0, kLongestPollMilliseconds, nullptr);
+    std::vector<std::function<void()>> tasks;
+    {
+      const std::lock_guard lock{mutex_};
+      tasks.swap(tasks_);
+      is_stopped = is_stopped_;
+    }
+    for (const auto& task : tasks) {
+      task();
+    }
+  }
+  for (const auto& [easy, transfer] : std::exchange(transfers_, {})) {
     curl_multi_remove_handle(multi_.get(), easy);
-  }
-  multi_.reset();
-  sockets_.clear();
-  timer_.cancel();
-  for (auto& [easy, transfer] : std::exchange(transfers_, {})) {
-    transfer->fail(HttpTransportError::Kind::kStopped, "the client was stopped");
+    transfer->failure.emplace(Kind::kStopped, "the client was stopped");
+    give_to_event_loop(transfer);
   }
 }
 
-void HttpTransport::start(std::unique_ptr<Transfer> transfer) {
-  if (!multi_) {
-    transfer->fail(HttpTransportError::Kind::kStopped, "the client was stopped");
+void HttpTransport::start(std::shared_ptr<Transfer> transfer) {
+  auto* easy = transfer->easy.get();
+  if (const auto result = curl_multi_add_handle(multi_.get(), easy); result != CURLM_OK) {
+    transfer->failure.emplace(Kind::kNotSent, curl_multi_strerror(result));
+    give_to_event_loop(std::move(transfer));
     return;
   }
-  auto* easy = transfer->easy();
-  transfers_[easy] = std::move(transfer);
-  curl_multi_add_handle(multi_.get(), easy);
+  transfers_.emplace(easy, std::move(transfer));
 }
 
-void HttpTransport::watch(curl_socket_t socket, int events) {
-  if (events == CURL_POLL_REMOVE) {
-    if (const auto found = sockets_.find(socket); found != sockets_.end()) {
-      found->second->wanted = 0;
-      found->second->descriptor.release();
-      sockets_.erase(found);
-    }
-    return;
-  }
-  auto& watched = sockets_[socket];
-  if (!watched) {
-    watched = std::make_shared<WatchedSocket>(event_loop_, socket);
-  }
-  watched->wanted = events;
-  wait_for_events(watched);
-}
-
-void HttpTransport::wait_for_events(const std::shared_ptr<WatchedSocket>& socket) {
-  for (const int event : {CURL_POLL_IN, CURL_POLL_OUT}) {
-    if ((socket->wanted & event) != 0 && (socket->awaiting & event) == 0) {
-      wait_for_event(socket, event);
-    }
+void HttpTransport::abandon(const Transfer& transfer) {
+  if (transfers_.contains(transfer.easy.get())) {
+    curl_multi_remove_handle(multi_.get(), transfer.easy.get());
+    transfers_.erase(transfer.easy.get());
   }
 }
 
-void HttpTransport::wait_for_event(const std::shared_ptr<WatchedSocket>& socket, int event) {
-  using Descriptor = asio::posix::stream_descriptor;
-  socket->awaiting |= event;
-  socket->descriptor.async_wait(
-      event == CURL_POLL_IN ? Descriptor::wait_read : Descriptor::wait_write,
-      [self = shared_from_this(), socket, event](const std::error_code& error) {
-        socket->awaiting &= ~event;
-        if (error || (socket->wanted & event) == 0) {
-          return;
-        }
-        self->act(socket->number, event == CURL_POLL_IN ? CURL_CSELECT_IN : CURL_CSELECT_OUT);
-        self->wait_for_events(socket);
-      });
-}
-
-// libcurl must not be called from within its callbacks, so even no time at all is a detour.
-void HttpTransport::set_timer(long milliseconds) {
-  timer_.cancel();
-  if (milliseconds < 0) {
-    return;
-  }
-  timer_.expires_after(std::chrono::milliseconds{milliseconds});
-  timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
-    if (!error) {
-      self->act(CURL_SOCKET_TIMEOUT, 0);
-    }
+/// Lets the coroutine that waits for an answer go on, if it still does.
+void HttpTransport::give_to_event_loop(std::shared_ptr<Transfer> transfer) {
+  asio::post(event_loop_, [transfer = std::move(transfer)] {
+    transfer->is_answered = true;
+    transfer->timer.cancel();
   });
 }
 
-void HttpTransport::act(curl_socket_t socket, int events) {
-  if (!multi_) {
-    return;
-  }
-  int running = 0;
-  curl_multi_socket_action(multi_.get(), socket, events, &running);
-  complete_finished();
-}
-
-// A coroutine that is resumed may send its next request or stop the transport, so nothing here
-// refers to libcurl's messages any more when it is.
-void HttpTransport::complete_finished() {
-  std::vector<std::pair<std::unique_ptr<Transfer>, CURLcode>> finished;
+void HttpTransport::collect_finished() {
   int left = 0;
   while (const auto* message = curl_multi_info_read(multi_.get(), &left)) {
-    if (message->msg == CURLMSG_DONE) {
-      auto* easy = message->easy_handle;
-      const auto result = message->data.result;
-      curl_multi_remove_handle(multi_.get(), easy);
-      const auto found = transfers_.find(easy);
-      finished.emplace_back(std::move(found->second), result);
-      transfers_.erase(found);
+    const auto result = message->data.result;
+    auto transfer = std::move(transfers_.extract(message->easy_handle).mapped());
+    curl_multi_remove_handle(multi_.get(), transfer->easy.get());  // `message` is invalid now
+    if (result == CURLE_OK) {
+      curl_easy_getinfo(transfer->easy.get(), CURLINFO_RESPONSE_CODE, &transfer->response.status);
+    } else {
+      const char* reason =
+          transfer->reason.front() != '\0' ? transfer->reason.data() : curl_easy_strerror(result);
+      transfer->failure.emplace(transfer->was_sent ? Kind::kNoAnswer : Kind::kNotSent, reason);
     }
+    give_to_event_loop(std::move(transfer));
   }
-  for (auto& [transfer, result] : finished) {
-    transfer->finish(result);
-  }
-}
-
-int HttpTransport::on_socket(CURL* /*easy*/, curl_socket_t socket, int events, void* transport,
-                             void* /*socket_data*/) {
-  static_cast<HttpTransport*>(transport)->watch(socket, events);
-  return 0;
-}
-
-int HttpTransport::on_timer(CURLM* /*multi*/, long milliseconds, void* transport) {
-  static_cast<HttpTransport*>(transport)->set_timer(milliseconds);
-  return 0;
 }
 
 }  // namespace sessions

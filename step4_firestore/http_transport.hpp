@@ -1,28 +1,34 @@
-// HTTP for coroutines: libcurl's multi interface on the event loop's event loop.
+// HTTP for coroutines: libcurl on a thread of its own.
 #pragma once
 
 #include <curl/curl.h>
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
-#include <asio/posix/stream_descriptor.hpp>
-#include <asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace sessions {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-/// No complete answer came. Whether the server carried out the request is unknown.
+/// No complete answer came.
 class HttpTransportError : public std::runtime_error {
  public:
-  enum class Kind { kNoConnection, kTimedOut, kStopped };
+  enum class Kind {
+    kNotSent,   ///< there was no connection, so the server has not seen the request
+    kNoAnswer,  ///< whether the server carried out the request is unknown
+    kTimedOut,  ///< the same, and the deadline has passed
+    kStopped
+  };
 
   HttpTransportError(Kind kind, const std::string& reason)
       : std::runtime_error{reason}, kind_{kind} {}
@@ -45,50 +51,47 @@ struct HttpTransportResponse {
   std::string body;
 };
 
-/// Sends requests side by side and keeps connections open for the next ones. It lives on the
-/// event loop: everything happens on its thread.
+/// Sends requests side by side and keeps connections open for the next ones. Coroutines on the
+/// event loop ask for it; a thread drives libcurl and posts the answers to the event loop, so that
+/// nothing libcurl does can hold up a visitor.
 ///
-/// A request is never sent twice behind the caller's back, as libcurl does by itself when a
-/// connection that it kept open turns out to be closed.
-class HttpTransport : public std::enable_shared_from_this<HttpTransport> {
+/// Deadlines are kept on the event loop: libcurl's own count neither for a request that waits for a
+/// free connection nor while it looks up a name. A request is never sent twice behind the caller's
+/// back, as libcurl does by itself when a connection that it kept open turns out to be closed.
+class HttpTransport {
  public:
   explicit HttpTransport(asio::io_context& event_loop);
-  ~HttpTransport();
+  ~HttpTransport() { stop(); }
   HttpTransport(const HttpTransport&) = delete;
   HttpTransport& operator=(const HttpTransport&) = delete;
 
-  /// Throws HttpTransportError. An answer with any status, also an error, is returned.
+  /// Throws HttpTransportError. An answer with any status, also an error, is returned. The
+  /// transport must live until then.
   asio::awaitable<HttpTransportResponse> send(HttpTransportRequest request);
 
-  /// Closes all connections and fails the requests that are under way.
+  /// Closes all connections and fails the requests that are under way. May be called on any thread.
   void stop();
 
  private:
-  class Transfer;
-  template <typename CompletionHandler>
-  class TransferFor;
-  struct WatchedSocket;
+  struct Transfer;
   struct MultiCleanup {
     void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
   };
 
-  void start(std::unique_ptr<Transfer> transfer);
-  void watch(curl_socket_t socket, int events);
-  void wait_for_events(const std::shared_ptr<WatchedSocket>& socket);
-  void wait_for_event(const std::shared_ptr<WatchedSocket>& socket, int event);
-  void set_timer(long milliseconds);
-  void act(curl_socket_t socket, int events);
-  void complete_finished();
-
-  static int on_socket(CURL* easy, curl_socket_t socket, int events, void* transport,
-                       void* socket_data);
-  static int on_timer(CURLM* multi, long milliseconds, void* transport);
+  bool post(std::function<void()> task);
+  void run();
+  void start(std::shared_ptr<Transfer> transfer);
+  void abandon(const Transfer& transfer);
+  void collect_finished();
+  void give_to_event_loop(std::shared_ptr<Transfer> transfer);
 
   asio::io_context& event_loop_;
-  asio::steady_timer timer_;
-  std::map<curl_socket_t, std::shared_ptr<WatchedSocket>> sockets_;
   std::unique_ptr<CURLM, MultiCleanup> multi_;
-  std::map<CURL*, std::unique_ptr<Transfer>> transfers_;
+  std::mutex mutex_;
+  std::vector<std::function<void()>> tasks_;              ///< for the thread; behind the mutex
+  bool is_stopped_ = false;                               ///< behind the mutex
+  std::map<CURL*, std::shared_ptr<Transfer>> transfers_;  ///< the thread's own
+  std::thread thread_;
 };
 
 }  // namespace sessions

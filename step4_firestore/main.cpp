@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 #include <random>
 
 #include "cookie.hpp"
@@ -36,6 +37,17 @@ std::string random_greeting() {
   std::random_device random;
   std::uniform_int_distribution<std::size_t> index{0, kGreetings.size() - 1};
   return std::string{kGreetings.at(index(random))};
+}
+
+/// Firestore deletes what has expired up to a day late, the emulator never.
+bool has_expired(const FirestoreDocument& session) {
+  return session.fields.timestamp("expireAt").value_or(FirestoreTime::max()) <= firestore_time();
+}
+
+/// 0 if the field is not a number that can be counted on.
+std::int64_t counted_views(const FirestoreDocument& session) {
+  const auto views = session.fields.integer("views").value_or(0);
+  return views < 0 || views == std::numeric_limits<std::int64_t>::max() ? 0 : views;
 }
 
 //! [get_session_data]

@@ -3,7 +3,6 @@
 #include <uuid/uuid.h>
 
 #include <array>
-#include <limits>
 
 namespace sessions {
 namespace {
@@ -31,16 +30,6 @@ std::optional<std::string> valid_session_id(const std::optional<std::string>& co
     return std::nullopt;
   }
   return cookie;
-}
-
-bool has_expired(const FirestoreDocument& session) {
-  const auto expires = session.fields.timestamp("expireAt");
-  return expires && *expires <= firestore_time();
-}
-
-std::int64_t counted_views(const FirestoreDocument& session) {
-  const auto views = session.fields.integer("views").value_or(0);
-  return views < 0 || views == std::numeric_limits<std::int64_t>::max() ? 0 : views;
 }
 
 }  // namespace sessions

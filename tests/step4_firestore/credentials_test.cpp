@@ -85,6 +85,14 @@ class Step4Credentials : public Step4Client {
                     FirestoreDatabase{proxy_->url(), project_->id(), std::move(source)});
   }
 
+  std::vector<std::string> tokens_seen() const {
+    auto tokens = proxy_->headers("Authorization");
+    for (auto& token : tokens) {
+      token.erase(0, std::string_view{"Bearer "}.size());
+    }
+    return tokens;
+  }
+
   void get_in_parallel(int requests) {
     std::vector<std::future<std::optional<FirestoreDocument>>> calls;
     for (int request = 0; request < requests; ++request) {
@@ -105,8 +113,8 @@ TEST_F(Step4Credentials, ATokenIsFetchedOnceForAHundredRequests) {
     wait_for(client_->get("things/a"));
   }
   EXPECT_THAT(tokens.requests(), SizeIs(1));
-  EXPECT_THAT(proxy_->tokens(), SizeIs(100));
-  EXPECT_THAT(proxy_->tokens(), Each("token-1"));
+  EXPECT_THAT(tokens_seen(), SizeIs(100));
+  EXPECT_THAT(tokens_seen(), Each("token-1"));
 }
 
 TEST_F(Step4Credentials, ATokenThatIsAboutToExpireIsReplaced) {
@@ -114,7 +122,7 @@ TEST_F(Step4Credentials, ATokenThatIsAboutToExpireIsReplaced) {
   use(std::make_shared<MetadataServer>(tokens.host()));
   wait_for(client_->get("things/a"));
   wait_for(client_->get("things/a"));
-  EXPECT_THAT(proxy_->tokens(), ElementsAre("token-1", "token-2"));
+  EXPECT_THAT(tokens_seen(), ElementsAre("token-1", "token-2"));
 }
 
 TEST_F(Step4Credentials, ATokenThatIsRefusedIsReplacedOnce) {
@@ -122,10 +130,10 @@ TEST_F(Step4Credentials, ATokenThatIsRefusedIsReplacedOnce) {
   use(std::make_shared<MetadataServer>(tokens.host()));
   proxy_->fail("batchGet", 1, Fault::refuse(401, "UNAUTHENTICATED"));
   EXPECT_FALSE(wait_for(client_->get("things/a")));
-  EXPECT_THAT(proxy_->tokens(), ElementsAre("token-1", "token-2"));
+  EXPECT_THAT(tokens_seen(), ElementsAre("token-1", "token-2"));
   proxy_->fail("batchGet", 1, Fault::refuse(401, "UNAUTHENTICATED"), 2);
   EXPECT_EQ(refusal([&] { wait_for(client_->get("things/a")); }), "UNAUTHENTICATED");
-  EXPECT_THAT(proxy_->tokens(), ElementsAre("token-1", "token-2", "token-2", "token-3"));
+  EXPECT_THAT(tokens_seen(), ElementsAre("token-1", "token-2", "token-2", "token-3"));
 }
 
 TEST_F(Step4Credentials, RequestsWhoseTokenIsRefusedTogetherFetchOneNewToken) {
@@ -154,6 +162,27 @@ TEST_F(Step4Credentials, TheMetadataServerIsAskedAsGoogleAsksForIt) {
   EXPECT_EQ(tokens.requests()[0].path,
             "/computeMetadata/v1/instance/service-accounts/default/token");
   EXPECT_EQ(tokens.requests()[0].header("Metadata-Flavor"), "Google");
+}
+
+TEST_F(Step4Credentials, ATokenInItsLastMinuteWillDoWhileTheNextCannotBeHad) {
+  TokenStandIn tokens{59};
+  use(std::make_shared<MetadataServer>(tokens.host()));
+  wait_for(client_->get("things/a"));
+  tokens.refuse(503);
+  wait_for(client_->get("things/a"));
+  wait_for(client_->get("things/a"));
+  EXPECT_THAT(tokens_seen(), Each("token-1"));
+  EXPECT_THAT(tokens.requests(), SizeIs(2)) << "it is not tried with every call";
+}
+
+TEST_F(Step4Credentials, AUsersProjectIsNamedAsTheOneThatPays) {
+  TokenStandIn tokens;
+  use(std::make_shared<AuthorizedUser>("id", "secret", "refresh", tokens.token_uri(), "pays"));
+  wait_for(client_->get("things/a"));
+  EXPECT_THAT(proxy_->headers("x-goog-user-project"), ElementsAre("pays"));
+  use(std::make_shared<AuthorizedUser>("id", "secret", "refresh", tokens.token_uri(), ""));
+  wait_for(client_->get("things/a"));
+  EXPECT_THAT(proxy_->headers("x-goog-user-project"), ElementsAre("pays", ""));
 }
 
 TEST_F(Step4Credentials, ATokenServerThatIsDownIs503AndOneThatRefusesIsNot) {
@@ -233,7 +262,7 @@ class Step4DefaultCredentials : public testing::Test {
     return path;
   }
 
-  DefaultCredentials find() {
+  std::optional<DefaultCredentials> find_any() {
     const StepDescription step{.name = "step4_firestore",
                                .summary = {},
                                .variables = {kGoogleApplicationCredentials, kGceMetadataHost}};
@@ -241,16 +270,10 @@ class Step4DefaultCredentials : public testing::Test {
     const Settings settings{step, 1, arguments};
     return event_loop_.wait_for(find_default_credentials(settings, *http_));
   }
+  DefaultCredentials find() { return find_any().value(); }
 
   AccessToken fetch(const DefaultCredentials& credentials) {
     return event_loop_.wait_for(credentials.source->fetch(*http_, Clock::now() + seconds{5}));
-  }
-
-  void TearDown() override {
-    event_loop_.wait_for([](HttpTransport& http) -> asio::awaitable<void> {
-      http.stop();
-      co_return;
-    }(*http_));
   }
 
   TemporaryFolder folder_;
@@ -346,7 +369,7 @@ TEST_F(Step4DefaultCredentials, AMachineOutsideGooglesCloudIsToldSo) {
                                        {asio::ip::address_v4::loopback(), 0}};
   set("GCE_METADATA_HOST", "127.0.0.1:" + std::to_string(silent.local_endpoint().port()));
   const auto start = Clock::now();
-  EXPECT_THROW(find(), SettingError);
+  EXPECT_FALSE(find_any());
   EXPECT_LT(Clock::now() - start, seconds{5} * kSlowdown);
 }
 

@@ -1,0 +1,97 @@
+// The calls of Firestore's REST API, version 1
+// (https://cloud.google.com/firestore/docs/reference/rest), that a FirestoreClient and its
+// transactions share.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "firestore_document.hpp"
+#include "google_credentials.hpp"
+#include "http_transport.hpp"
+
+namespace sessions {
+
+/// Firestore understood the request and refused it.
+class FirestoreError : public std::runtime_error {
+ public:
+  FirestoreError(std::string status, const std::string& message)
+      : std::runtime_error{status + ": " + message}, status_{std::move(status)} {}
+
+  /// A name such as "NOT_FOUND" (https://cloud.google.com/apis/design/errors#handling_errors).
+  const std::string& status() const noexcept { return status_; }
+
+ private:
+  std::string status_;
+};
+
+/// Where a database is and how to get in.
+struct FirestoreDatabase {
+  std::string address;  ///< such as "https://firestore.googleapis.com"
+  std::string project;
+  std::shared_ptr<const TokenSource> credentials;
+};
+
+/// A status that says something of the moment and nothing of the request: it is worth sending the
+/// same request again.
+bool is_transient(std::string_view status);
+
+/// Random pauses that grow up to a limit: exponential backoff with full jitter.
+class Backoff {
+ public:
+  Backoff(asio::io_context& event_loop, std::chrono::milliseconds limit)
+      : event_loop_{event_loop}, limit_{limit} {}
+
+  /// Returns false, without waiting, if the deadline would pass.
+  asio::awaitable<bool> wait(Deadline deadline);
+
+ private:
+  asio::io_context& event_loop_;
+  const std::chrono::milliseconds limit_;
+  std::chrono::milliseconds longest_{25};
+};
+
+/// Lives on the event loop: everything happens on its thread. All calls throw FirestoreError; no
+/// answer at all is UNAVAILABLE or DEADLINE_EXCEEDED, as in Google's own clients. What fails for
+/// reasons of the moment is sent again until the deadline.
+class FirestoreApi {
+ public:
+  FirestoreApi(asio::io_context& event_loop, FirestoreDatabase database,
+               std::shared_ptr<HttpTransport> http);
+
+  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path, Deadline deadline);
+  /// Applies all writes or none. Throws ServiceUnavailable if it is unknown which of the two.
+  asio::awaitable<void> commit(std::vector<FirestoreWrite> writes, Deadline deadline);
+  asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query,
+                                                            Deadline deadline);
+
+  /// May be called on any thread.
+  void stop() { http_->stop(); }
+
+ private:
+  asio::awaitable<nlohmann::json> call(std::string method, nlohmann::json request,
+                                       Deadline deadline);
+  asio::awaitable<nlohmann::json> call_once(std::string method, std::string request,
+                                            Deadline deadline);
+  asio::awaitable<HttpTransportResponse> post(std::string method, std::string body,
+                                              Deadline deadline);
+  asio::awaitable<bool> are_visible(std::vector<FirestoreWrite> writes, Deadline deadline);
+  FirestoreDocument to_document(const nlohmann::json& found) const;
+
+  asio::io_context& event_loop_;
+  std::shared_ptr<HttpTransport> http_;
+  TokenCache tokens_;
+  std::string documents_;  ///< name of the database's root
+  std::string address_;    ///< URL of the same
+};
+
+}  // namespace sessions
