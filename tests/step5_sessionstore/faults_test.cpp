@@ -288,18 +288,27 @@ TEST_F(Step5FirestoreRecord, IsPurgedWhenItHasExpired) {
   EXPECT_TRUE(wait_until([&] { return project().ids("sessions").empty(); }, seconds{40}));
 }
 
-class Step5FirestoreFaults : public OneSession {
+/// With an emulator of its own, which it stops.
+class Step5FirestoreOutage : public testing::Test {
  protected:
-  Step5FirestoreFaults() : OneSession{StoreKind::kFirestore} {}
+  void SetUp() override { StoreUnderTest::skip_unless_installed(StoreKind::kFirestore); }
 };
 
-TEST_F(Step5FirestoreFaults, StoppedFirestoreIs503UntilItIsBack) {
-  world().emulator()->stop();
-  EXPECT_EQ(client().get("/").status, 503);
-  EXPECT_TRUE(HttpClient{server().url()}.get("/").contains(kAnonymous));
-  world().emulator()->start();
-  EXPECT_TRUE(wait_until([&] { return client().get("/").contains(kAnonymous); }, seconds{20}));
-  EXPECT_EQ(visits_in(log_in(server().url())->get("/")), 1);
+TEST_F(Step5FirestoreOutage, StoppedFirestoreIs503UntilItIsBack) {
+  FirestoreEmulator emulator;
+  auto environment = FirestoreProject{emulator}.environment();
+  environment["SESSION_STORE"] = "firestore:";
+  const ServerProcess server{kStep, environment};
+  HttpClient client{server.url()};
+  client.keep_cookies();
+  logged_in_cookie(client, "alice");
+  emulator.stop();
+  EXPECT_EQ(client.get("/").status, 503);
+  EXPECT_TRUE(HttpClient{server.url()}.get("/").contains(kAnonymous));
+  emulator.start();
+  EXPECT_TRUE(wait_until([&] { return client.get("/").contains(kAnonymous); }, seconds{20}));
+  logged_in_cookie(client, "alice");
+  EXPECT_EQ(visits_in(client.get("/")), 1);
 }
 
 /// A visit that is under way while the user logs out on another server. HoldProxy is the network

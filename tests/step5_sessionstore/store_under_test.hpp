@@ -36,13 +36,13 @@ class StoreUnderTest {
   /// Null unless this is Redis.
   RedisProcess* redis() const { return redis_.get(); }
   /// Both null unless this is Firestore.
-  FirestoreEmulator* emulator() const { return emulator_; }
+  const FirestoreEmulator* emulator() const { return emulator_; }
   FirestoreProject* project() const { return project_.get(); }
 
  private:
   StoreKind kind_;
   std::unique_ptr<RedisProcess> redis_;
-  FirestoreEmulator* emulator_ = nullptr;
+  const FirestoreEmulator* emulator_ = nullptr;
   std::unique_ptr<FirestoreProject> project_;
 };
 
