@@ -22,15 +22,25 @@ start_redis() {
   echo "Redis is at $REDIS_URL; look inside: ./tutorial redis"
 }
 
+# The first answers can take longer than a page waits for them.
+firestore_answers() {
+  local documents="projects/$GOOGLE_CLOUD_PROJECT/databases/(default)/documents" call=(
+    curl -gsf -m 30 -o /dev/null -H 'Authorization: Bearer owner' -H 'Content-Type: application/json')
+  "${call[@]}" "http://$FIRESTORE_EMULATOR_HOST/v1/$documents:batchGet" \
+    -d "{\"documents\": [\"$documents/warm/up\"]}" &&
+    "${call[@]}" "http://$FIRESTORE_EMULATOR_HOST/v1/$documents:commit" \
+      -d "{\"writes\": [{\"delete\": \"$documents/warm/up\"}]}"
+}
+
 start_firestore() {
   [[ -z ${FIRESTORE_EMULATOR_HOST-} ]] || return 0
-  echo 'Starting the Firestore emulator'
+  echo 'Starting the Firestore emulator, until it answers a read and a commit'
   local port log=$temporary_folder/firestore.log
   port=$(free_port 8081)
   start "${emulator[@]}" --host=127.0.0.1 --port="$port" >"$log" 2>&1
-  wait_until "${started[-1]}" "$log" is_open "$port"
   export FIRESTORE_EMULATOR_HOST=127.0.0.1:$port
   export GOOGLE_CLOUD_PROJECT=${GOOGLE_CLOUD_PROJECT:-sessions-tutorial}
+  wait_until "${started[-1]}" "$log" firestore_answers
   echo "The Firestore emulator is at $FIRESTORE_EMULATOR_HOST, project $GOOGLE_CLOUD_PROJECT"
 }
 
