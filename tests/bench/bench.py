@@ -28,6 +28,8 @@ from contenders import BENCH, CORES, GO_PEER, PROGRAMS, ROOT
 CONNECTIONS = (64, 256)
 SESSIONS = 64
 HOT_CONNECTIONS = 16
+HOT_PROCESSES = (2, 4)
+HOT_VIEWS = 40  # a second, from all processes together
 IDLE_CONNECTIONS = 10_000
 ROUND_TRIP_MICROSECONDS = 1000
 BLOCKING_THREADS = (16, 64, 255)  # Pistache refuses more
@@ -69,21 +71,21 @@ def take_turns(title, competing, stores, effort, connections, sessions=1):
     for turn in range(effort.rounds):
         for contender in competing:
             print(f"{title}: {contender.name}, round {turn + 1} of {effort.rounds}", flush=True)
-            with contender.running(stores) as (server, port):
-                visitors = contender.visitors(port, sessions)
+            with contender.running(stores) as servers:
+                visitors = contender.visitors(servers.port, sessions)
                 for visitor in visitors:
-                    load.see_page(port, visitor)
+                    load.see_page(servers.port, visitor)
                 cookies = [visitor.cookie for visitor in visitors]
-                load.wrk(port, connections[0], effort.warm_up, cookies)
+                load.wrk(servers.ports, connections[0], effort.warm_up, cookies)
                 for count in connections:
                     if contender.counts:
-                        run = load.checked_wrk(port, count, effort.seconds, visitors)
+                        run = load.checked_wrk(servers.ports, count, effort.seconds, visitors)
                     else:
-                        run = load.wrk(port, count, effort.seconds, cookies)
+                        run = load.wrk(servers.ports, count, effort.seconds, cookies)
                     runs[contender.name, count].append(run)
                     if contender.ours and run.failed:
-                        raise load.Wrong(f"{contender.name} failed to answer: {run}\n{server.output()}")
-                memory[contender.name] = max(memory[contender.name], server.resident_mib())
+                        raise load.Wrong(f"{contender.name} failed to answer: {run}\n{servers.output()}")
+                memory[contender.name] = max(memory[contender.name], servers.resident_mib())
     rows = [report.Row(contender.name, contender.ours, memory[contender.name],
                        {count: load.median(runs[contender.name, count]) for count in connections})
             for contender in competing]
@@ -189,6 +191,12 @@ def bench_step4(effort, results):
         many, hot = "Step 4, 64 sessions", "Step 4, one hot session"
         results.sections.append(take_turns(many, [ours, *express], store, effort, CONNECTIONS[:1], SESSIONS))
         results.sections.append(take_turns(hot, [ours, *express], store, effort, (HOT_CONNECTIONS,)))
+        for count in HOT_PROCESSES:
+            title = f"Step 4, one hot session, {count} processes"
+            several = contenders.in_instances(ours, count)
+            peers = contenders.node("Express, official Firestore client", "express_firestore.mjs", load.arrive, (count,))
+            results.sections.append(take_turns(title, [several, *peers], store, effort, (HOT_CONNECTIONS,)))
+            results.require_rate(f"step 4, one hot session, {count} processes", title, several, HOT_VIEWS)
     results.notes.append("The Flask original of step 4 is not measured: it needs google-cloud-firestore for Python, which "
                          "Debian does not package.")
     results.compare("step 4 ÷ Express + Firestore client, 64 sessions", many, [ours], express, 1.3)
@@ -217,14 +225,14 @@ def idle_connections(contender, stores, effort):
         if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
             raise load.Wrong("an idle connection was not served")
 
-    with contender.running(stores) as (server, port), contextlib.ExitStack() as stack:
+    with contender.running(stores) as servers, contextlib.ExitStack() as stack:
         idle = []
         for _ in range(IDLE_CONNECTIONS):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", servers.port), timeout=20))
             visit(connection)
             idle.append(connection)
-        resident = server.resident_mib()
-        run = load.checked_wrk(port, CONNECTIONS[0], effort.seconds, contender.visitors(port, 1))
+        resident = servers.resident_mib()
+        run = load.checked_wrk(servers.ports, CONNECTIONS[0], effort.seconds, contender.visitors(servers.port, 1))
         if run.failed:
             raise load.Wrong(f"beside idle connections: {run}")
         for connection in idle:
@@ -238,14 +246,14 @@ def memory_over_time(contender, stores, effort):
     """Resident memory while the load goes on."""
     print(f"{contender.name}: memory over {effort.memory_seconds} s", flush=True)
     parts = 10
-    with contender.running(stores) as (server, port):
-        visitors = contender.visitors(port, 1)
+    with contender.running(stores) as servers:
+        visitors = contender.visitors(servers.port, 1)
         samples = []
         requests = 0
         for _ in range(parts):
-            run = load.checked_wrk(port, CONNECTIONS[0], effort.memory_seconds // parts, visitors)
+            run = load.checked_wrk(servers.ports, CONNECTIONS[0], effort.memory_seconds // parts, visitors)
             requests += run.requests
-            samples.append(server.resident_mib())
+            samples.append(servers.resident_mib())
     shown = ", ".join(f"{sample:.1f}" for sample in samples)
     return (f"{contender.name} under load for {effort.memory_seconds} s ({requests:,} requests), MiB resident "
             f"after each tenth: {shown}.")

@@ -19,6 +19,24 @@ PROJECT = "bench"
 
 
 @dataclasses.dataclass(frozen=True)
+class Servers:
+    """What a contender consists of while it runs: processes, each with a port of its own."""
+
+    processes: list
+    ports: list
+
+    @property
+    def port(self):
+        return self.ports[0]
+
+    def resident_mib(self):
+        return sum(server.resident_mib() for server in self.processes)
+
+    def output(self):
+        return "\n".join(server.output() for server in self.processes)
+
+
+@dataclasses.dataclass(frozen=True)
 class Contender:
     name: str
     command: tuple
@@ -26,16 +44,22 @@ class Contender:
     ours: bool = False
     enter: typing.Callable | None = load.log_in  # how a visitor gets a cookie
     counts: bool = True  # its pages show the number of visits
+    instances: int = 1  # the load is divided among them
 
     @contextlib.contextmanager
     def running(self, stores):
-        """Starts the server: the process and its port."""
-        port = process.free_port()
-        environment = {"HOST": "127.0.0.1", "PORT": str(port), **stores, **self.environment}
-        command = [str(word).replace("{port}", str(port)) for word in self.command]
-        with process.Process(command, environment) as server:
-            server.wait_until(process.answers_http(port))
-            yield server, port
+        """Starts the servers."""
+        servers = Servers([], [])
+        with contextlib.ExitStack() as stack:
+            for _ in range(self.instances):
+                port = process.free_port()
+                environment = {"HOST": "127.0.0.1", "PORT": str(port), **stores, **self.environment}
+                command = [str(word).replace("{port}", str(port)) for word in self.command]
+                server = stack.enter_context(process.Process(command, environment))
+                server.wait_until(process.answers_http(port))
+                servers.processes.append(server)
+                servers.ports.append(port)
+            yield servers
 
     def visitors(self, port, count):
         if self.enter is None:
@@ -67,12 +91,17 @@ def flask(number):
                       counts=number > 1)]
 
 
-def node(name, script, enter=load.log_in):
-    """In one process, and in one for each core."""
+def node(name, script, enter=load.log_in, counts=()):
+    """In one process, and in one for each core; or in as many as `counts` says."""
     return [Contender(f"{name}, {count} process{'es' if count > 1 else ''}",
                       ("node", BENCH / "peers" / "node" / script),
                       {"NODE_ENV": "production", "PROCESSES": str(count)}, enter=enter)
-            for count in sorted({1, CORES})]
+            for count in counts or sorted({1, CORES})]
+
+
+def in_instances(contender, count):
+    """The same as several processes that know nothing of each other."""
+    return dataclasses.replace(contender, name=f"{contender.name}, {count} processes", instances=count)
 
 
 def go(name, store):

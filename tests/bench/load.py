@@ -3,6 +3,7 @@
 import dataclasses
 import http.client
 import json
+import os
 import pathlib
 import re
 import statistics
@@ -93,12 +94,14 @@ class Run:
         return self.bad_status + self.socket_errors
 
 
-def wrk(port, connections, seconds, cookies=()):
-    """Drives http://127.0.0.1:port/ over keep-alive connections."""
-    command = ["wrk", f"--threads={min(WRK_THREADS, connections)}", f"--connections={connections}",
+def wrk(ports, connections, seconds, cookies=()):
+    """Drives the servers at these ports over keep-alive connections, which are divided among them."""
+    threads = min(max(WRK_THREADS, len(ports)), connections)
+    command = ["wrk", f"--threads={threads}", f"--connections={connections}",
                f"--duration={seconds}s", "--timeout=30s", "--latency", "--script", WRK_SCRIPT,
-               f"http://127.0.0.1:{port}/", "--", *cookies]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+               f"http://127.0.0.1:{ports[0]}/", "--", *cookies]
+    environment = os.environ | {"PORTS": " ".join(map(str, ports))}
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return Run(**json.loads(output.splitlines()[-1]))
 
 
@@ -128,16 +131,16 @@ def settled_total(port, visitors):
     raise Wrong("the counters do not settle")
 
 
-def checked_wrk(port, connections, seconds, visitors):
+def checked_wrk(ports, connections, seconds, visitors):
     """The same, and compares what the server counted with what wrk received. When time is up, wrk
     leaves one request under way on each connection, which may or may not have been counted. A server
     that breaks down under the load has failed once more than wrk saw."""
     run = Run(0, seconds, 0, 0, 0, 0)
     try:
-        wait_until_available(port, visitors)
-        before, _ = settled_total(port, visitors)
-        run = wrk(port, connections, seconds, [visitor.cookie for visitor in visitors])
-        after, visits = settled_total(port, visitors)
+        wait_until_available(ports[0], visitors)
+        before, _ = settled_total(ports[0], visitors)
+        run = wrk(ports, connections, seconds, [visitor.cookie for visitor in visitors])
+        after, visits = settled_total(ports[0], visitors)
     except (Unavailable, TimeoutError):
         return dataclasses.replace(run, socket_errors=run.socket_errors + 1)
     counted = after - visits * len(visitors) - before

@@ -67,6 +67,13 @@ class Results:
         shown = ", ".join(f"{_shown(ratio)} ({connections})" for connections, ratio in ratios.items())
         self.targets.append(Target(name, f"≥ {at_least}", shown, min(ratios.values()) >= at_least))
 
+    def require_rate(self, name, title, ours, at_least):
+        """Adds a target: answers a second. take_turns() has seen to it that none failed."""
+        section = next(section for section in self.sections if section.title == title)
+        rates = {connections: run.per_second for connections, run in section.row(ours.name).runs.items()}
+        shown = ", ".join(f"{rate:,.0f}/s ({connections})" for connections, rate in rates.items())
+        self.targets.append(Target(name, f"≥ {at_least}/s, no 503", shown, min(rates.values()) >= at_least))
+
     def check_memory(self):
         rows = [row for section in self.sections for row in section.rows if row.ours]
         largest = max(rows, key=lambda row: row.mib)

@@ -1,6 +1,18 @@
 -- Prints wrk's result as JSON. With arguments, each is a Cookie header, and requests take turns.
+-- The environment variable PORTS names the servers among which the threads are divided.
 local cookies = {}
 local turn = 0
+
+local threads = 0
+
+function setup(thread)
+  local ports = {}
+  for port in os.getenv("PORTS"):gmatch("%d+") do
+    ports[#ports + 1] = port
+  end
+  thread.addr = wrk.lookup("127.0.0.1", ports[threads % #ports + 1])[1]
+  threads = threads + 1
+end
 
 function init(arguments)
   for i = 1, #arguments do
