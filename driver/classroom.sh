@@ -19,3 +19,11 @@ verb_exercise() {
   need build run redis classroom
   python3 -m exercises.tool exercise "$@"
 }
+
+#: grade NAME DIR...           grade submissions of an exercise, each in a sandbox (needs root)
+#:   --format FORMAT             json, markdown, csv, junit, github, classroom, gradescope, exercism
+#:   --output FILE | --seed SEED | --trust   the JSON; the names of an earlier run; no sandbox
+verb_grade() {
+  need build run redis classroom
+  python3 -m exercises.tool grade "$@"
+}

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <ranges>
+#include <set>
 
 #include "server_process.hpp"
 
@@ -17,6 +19,12 @@ namespace {
 std::string variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value == nullptr ? std::string{} : std::string{value};
+}
+
+/// True from when the first answer did not come.
+std::atomic<bool>& missed_an_answer() {
+  static std::atomic<bool> missed = false;
+  return missed;
 }
 
 /// What a program left behind, for a report.
@@ -71,6 +79,8 @@ std::string in_words(const std::string& method, const std::string& path,
 }
 
 }  // namespace
+
+void Journal::step(std::string words) { steps_.push_back(std::move(words)); }
 
 std::vector<std::string> command_of(const std::string& role) {
   std::vector<std::string> words;
@@ -132,6 +142,8 @@ test::Response Browser::log_in(const std::string& username) {
   return answer;
 }
 
+bool Browser::has_missed_an_answer() { return missed_an_answer(); }
+
 test::Response Browser::quietly(const std::string& method, const std::string& path,
                                 const test::Headers& headers,
                                 const std::optional<std::string>& body) {
@@ -140,6 +152,9 @@ test::Response Browser::quietly(const std::string& method, const std::string& pa
     return client_.request(method, path, headers, body);
   } catch (const std::runtime_error& error) {
     const std::string_view what = error.what();
+    if (what.find("Timeout") != std::string_view::npos) {
+      missed_an_answer() = true;
+    }
     throw Failed{{"An answer within ten seconds.",
                   fmt::format("None: {}.", what.substr(what.rfind(": ") + 2)), "no-answer"}};
   }
@@ -199,7 +214,18 @@ test::RedisProcess& ExerciseCheck::redis() {
 }
 
 Server& ExerciseCheck::start_server(test::Environment environment, const std::string& role) {
-  servers_.push_back(std::make_unique<Server>(role, std::move(environment)));
+  // One that did not start, or did not answer, is not waited for again in each scenario.
+  static std::set<std::string> not_starting;
+  if (not_starting.contains(role) || Browser::has_missed_an_answer()) {
+    not_checked(not_starting.contains(role) ? "the program does not start"
+                                            : "the program does not answer");
+  }
+  try {
+    servers_.push_back(std::make_unique<Server>(role, std::move(environment)));
+  } catch (const Failed&) {
+    not_starting.insert(role);
+    throw;
+  }
   return *servers_.back();
 }
 

@@ -30,7 +30,7 @@ struct Difference {
 class Journal {
  public:
   /// One more step, in words: "Log in as anna".
-  void step(std::string words) { steps_.push_back(std::move(words)); }
+  void step(std::string words);
   /// What was sent last.
   void sent(std::string request) { sent_ = std::move(request); }
 
@@ -91,6 +91,9 @@ class Browser {
   /// POST /login, which is to lead to the page. Throws NotChecked if the login is refused: that is
   /// not what an exercise is about.
   test::Response log_in(const std::string& username);
+
+  /// Whether a browser of this run has waited for an answer in vain.
+  static bool has_missed_an_answer();
 
   /// The same without a step of its own, for loops: only what was sent is written down.
   test::Response quietly(const std::string& method, const std::string& path,

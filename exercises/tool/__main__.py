@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from . import student
+from . import grade, student
 from .builder import Build
 from .catalogue import ExerciseError, load, load_all
+from .formats import FORMATS
 from .prove import prove
 
 
@@ -24,6 +25,13 @@ def parser() -> argparse.ArgumentParser:
     exercise.add_argument("--repeat", type=int, default=1, help="with --prove: this many times")
     exercise.add_argument("--variant", default="", help="with --prove: start, solution or one wrong way only")
     exercise.add_argument("--write", action="store_true", help="with --prove: write expected/*.txt anew")
+    grade_verb = verbs.add_parser("grade", help="grade submissions, each in a sandbox")
+    grade_verb.add_argument("name", metavar="NAME")
+    grade_verb.add_argument("folders", nargs="+", metavar="DIR")
+    grade_verb.add_argument("--format", choices=FORMATS, default="markdown")
+    grade_verb.add_argument("--output", help="write the JSON to this file, after each submission")
+    grade_verb.add_argument("--seed", action="append", help="draw the names of an earlier run again; may be repeated")
+    grade_verb.add_argument("--trust", action="store_true", help="no sandbox: you have read every submission")
     return top
 
 
@@ -40,7 +48,7 @@ def run_exercise(arguments) -> int:
 def main() -> int:
     arguments = parser().parse_args()
     try:
-        return run_exercise(arguments)
+        return {"exercise": run_exercise, "grade": grade.run}[arguments.verb](arguments)
     except ExerciseError as error:
         print(f"tutorial: {error}", file=sys.stderr)
         return 2

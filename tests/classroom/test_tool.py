@@ -1,0 +1,227 @@
+"""The exercises' descriptions, verdicts and copies, without building anything."""
+
+import contextlib
+import io
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from exercises.tool import grade, student, tree
+from exercises.tool.catalogue import ExerciseError, load, load_all
+from exercises.tool.verdict import FAILED, NOT_CHECKED, PASSED, Scenario, judge, read_scenarios, shown, verdict_text
+
+
+class Catalogue(unittest.TestCase):
+    def test_every_exercise_is_complete(self):
+        for exercise in load_all().values():
+            with self.subTest(exercise.name):
+                self.assertGreaterEqual(len(exercise.wrong_ways), 3)
+                self.assertTrue((exercise.folder / "README.md").exists())
+                self.assertTrue((exercise.folder / "solution.diff").exists())
+                self.assertTrue((exercise.folder / "check.cpp").exists())
+                texts = {file.stem for file in (exercise.folder / "expected").glob("*.txt")}
+                self.assertEqual(texts, {"start", *exercise.wrong_ways})
+                for wrong in exercise.wrong_ways.values():
+                    self.assertTrue(wrong.fails, wrong.name)
+
+    def test_every_diff_still_applies(self):
+        for exercise in load_all().values():
+            for variant in ["start", "solution", *exercise.wrong_ways]:
+                with self.subTest(f"{exercise.name} {variant}"), tempfile.TemporaryDirectory() as folder:
+                    tree.write_variant(exercise, variant, Path(folder) / "src")
+                    changed = set(tree.changed_files(Path(folder) / "src"))
+                    self.assertLessEqual(changed, set(exercise.files) | set(self._start_changes(exercise)))
+
+    @staticmethod
+    def _start_changes(exercise):
+        with tempfile.TemporaryDirectory() as folder:
+            tree.write_start(exercise, Path(folder) / "src")
+            return tree.changed_files(Path(folder) / "src")
+
+    def test_diff_that_no_longer_applies_is_an_error(self):
+        with tempfile.TemporaryDirectory() as folder:
+            diff = Path(folder) / "x.diff"
+            diff.write_text("--- a/step3_ttl/main.cpp\n+++ b/step3_ttl/main.cpp\n@@ -1 +1 @@\n-// Nothing like it.\n+// x\n")
+            tree.copy_steps(Path(folder) / "src")
+            with self.assertRaisesRegex(ExerciseError, "no longer applies"):
+                tree.apply_diff(diff, Path(folder) / "src")
+
+    def test_unknown_name(self):
+        with self.assertRaisesRegex(ExerciseError, "there is no exercise 'nothing'. They are: "):
+            load("nothing")
+        with self.assertRaises(ExerciseError):
+            load("../exercises/count-logins")
+
+
+class Verdicts(unittest.TestCase):
+    exercise = load("count-logins")  # tasks 2 and 3 need task 1
+
+    def judged(self, *outcomes):
+        return [task.status for task in judge(self.exercise, [
+            Scenario(number, f"S{number}", outcome) for number, outcome in outcomes]).tasks]
+
+    def test_task_whose_precondition_failed_is_not_checked(self):
+        self.assertEqual(self.judged((1, FAILED), (2, FAILED), (3, PASSED)), [FAILED, NOT_CHECKED, NOT_CHECKED])
+        self.assertEqual(self.judged((1, PASSED), (2, FAILED), (3, PASSED)), [PASSED, FAILED, PASSED])
+
+    def test_one_failed_scenario_fails_its_task(self):
+        self.assertEqual(self.judged((1, PASSED), (1, FAILED))[0], FAILED)
+
+    def test_task_that_nothing_has_checked_is_not_passed(self):
+        self.assertEqual(self.judged((1, PASSED)), [PASSED, NOT_CHECKED, NOT_CHECKED])
+        self.assertEqual(self.judged(), [NOT_CHECKED] * 3)
+
+    def test_what_came_is_never_cut_before_the_difference(self):
+        expected = "a" * 3000 + "b"
+        came = "a" * 3000 + "c" + "d" * 5000
+        self.assertIn("ac", shown(came, expected))
+        self.assertIn("more characters", shown(came, expected))
+        self.assertEqual(shown("short", "x"), "short")
+
+    def test_scenario_that_never_ended_has_timed_out(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write('{"task":1,"test":"A"}\n{"task":1,"test":"A","outcome":"passed","steps":[],"seconds":1}\n'
+                       '{"task":2,"test":"B"}\n{"task":2,"te')
+            file.flush()
+            first, second = read_scenarios(Path(file.name))
+        self.assertEqual((first.outcome, second.outcome, second.wrong_way), (PASSED, FAILED, "timed-out"))
+
+    def test_text_names_next_command_and_known_wrong_way(self):
+        verdict = judge(self.exercise, [Scenario(1, "A", FAILED, ["one", "two"], "GET /", "x", "y\nz", "one-counter")])
+        text = verdict_text(self.exercise, verdict)
+        self.assertTrue(text.startswith("count-logins: 0 of 3 tasks done; task 1 is not done yet.\n"))
+        for part in ("  1. one\n  2. two\n", "  Sent      GET /\n", "  Expected  x\n", "  Came      y\n            z\n",
+                     "  Known as  one-counter: ", "  ./tutorial exercise count-logins\n", "--hint"):
+            self.assertIn(part, text)
+
+
+class Loop(unittest.TestCase):
+    """The student's files and progress, in a folder of the test's own."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        patch = mock.patch.object(student, "MY", Path(folder.name))
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.exercise = load("lost-update")
+        self.file = Path(folder.name) / "lost-update" / self.exercise.files[0]
+
+    def said(self, function, *arguments):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            function(*arguments)
+        return output.getvalue()
+
+    def test_copy_is_the_start_and_is_not_overwritten(self):
+        student.make_copy(self.exercise)
+        self.assertIn("count_visit", self.file.read_text())
+        self.file.write_text("mine")
+        student.make_copy(self.exercise)
+        self.assertEqual(self.file.read_text(), "mine")
+
+    def test_reset_keeps_what_was_there(self):
+        student.make_copy(self.exercise)
+        self.file.write_text("mine")
+        self.said(student.reset, self.exercise, student.Progress())
+        self.assertIn("count_visit", self.file.read_text())
+        self.assertEqual(self.file.with_name("main.cpp.before").read_text(), "mine")
+
+    def test_hints_come_one_by_one_for_the_first_open_task(self):
+        first = self.said(student.give_hint, self.exercise, student.Progress())
+        second = self.said(student.give_hint, self.exercise, student.Progress())
+        self.assertIn("Task 1, hint 1 of 3", first)
+        self.assertNotIn("hint 2", first)
+        self.assertIn("hint 2 of 3", second)
+        progress = student.Progress()
+        progress.of("lost-update")["tasks"] = [1]
+        self.assertIn("Task 2, hint 1", self.said(student.give_hint, self.exercise, progress))
+
+    def test_solution_before_success_is_asked_for_and_noted(self):
+        progress = student.Progress()
+        self.assertEqual(self.said(student.show_solution, self.exercise, progress, lambda _: "n"), "")
+        self.assertEqual(student.Progress().of("lost-update")["solution"], "")
+        self.assertIn("hincrby", self.said(student.show_solution, self.exercise, progress, lambda _: "y"))
+        self.assertEqual(student.Progress().of("lost-update")["solution"], "before")
+        self.assertIn("solution seen first", self.said(self._listing_when_passed))
+
+    def _listing_when_passed(self):
+        progress = student.Progress()
+        progress.of("lost-update")["passed"] = True
+        student.list_exercises(progress)
+
+    def test_solution_after_success_is_free(self):
+        progress = student.Progress()
+        progress.of("lost-update")["passed"] = True
+        self.assertIn("hincrby", self.said(student.show_solution, self.exercise, progress, self.fail))
+        self.assertEqual(student.Progress().of("lost-update")["solution"], "after")
+
+    def test_list_names_what_comes_next(self):
+        listing = self.said(student.list_exercises, student.Progress())
+        self.assertIn("★★   step 2   30 min  lost-update", listing)
+        self.assertIn("Next: ./tutorial exercise ", listing)
+
+
+class Taking(unittest.TestCase):
+    """Only ordinary files of the exercise leave a submission."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.exercise = load("count-logins")
+        self.submission = self.folder / "in"
+        self.file = self.submission / self.exercise.files[0]
+        self.file.parent.mkdir(parents=True)
+        self.target = self.folder / "out"
+
+    def refused(self, what):
+        with self.assertRaisesRegex(grade.Refused, what):
+            grade.take_files(self.exercise, self.submission, self.target)
+        self.assertFalse((self.target / self.exercise.files[0]).exists())
+
+    def test_nothing_else_is_taken(self):
+        self.file.write_text("code")
+        (self.submission / "CMakeLists.txt").write_text("execute_process(COMMAND rm)")
+        (self.file.parent / "redis_client.hpp").write_text("#error")
+        grade.take_files(self.exercise, self.submission, self.target)
+        self.assertEqual([str(path.relative_to(self.target)) for path in self.target.rglob("*") if path.is_file()],
+                         [self.exercise.files[0]])
+        self.assertEqual(grade.other_files(self.exercise, self.submission),
+                         ["CMakeLists.txt", "step2_redis_counter/redis_client.hpp"])
+
+    def test_file_without_its_folder_is_taken(self):
+        (self.submission / "main.cpp").write_text("code")
+        grade.take_files(self.exercise, self.submission, self.target)
+        self.assertEqual((self.target / self.exercise.files[0]).read_text(), "code")
+
+    def test_links_are_refused(self):
+        self.file.symlink_to("/etc/passwd")
+        self.refused("is a link")
+        self.file.unlink()
+        self.file.parent.rmdir()
+        self.file.parent.symlink_to("/etc")
+        self.refused("is a link")
+
+    def test_hard_link_is_refused(self):
+        secret = self.folder / "secret"
+        secret.write_text("s")
+        os.link(secret, self.file)
+        self.refused("hard link")
+
+    def test_folder_pipe_and_giant_are_refused(self):
+        self.refused("missing")
+        self.file.mkdir()
+        self.refused("no ordinary file|directory")
+        self.file.rmdir()
+        os.mkfifo(self.file)
+        self.refused("no ordinary file")
+        self.file.unlink()
+        self.file.write_bytes(b"x" * (grade.MAX_SOURCE + 1))
+        self.refused("larger than")
+
+
+if __name__ == "__main__":
+    unittest.main()
