@@ -67,7 +67,7 @@ int main(int argc, char** argv) {
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);
-    routes.add("/logout", {Method::Get}, application, &Application::logout);
+    routes.add("/logout", {Method::Get}, application, &Application::logout, Routes::Kind::kAction);
     return serve(settings, event_loop, routes);
   });
 }

@@ -1,6 +1,7 @@
 #include "routes.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "pages.hpp"
 
@@ -12,11 +13,18 @@ Response with_allow(Response response, const std::string& allow) {
   return response;
 }
 
+bool is_prefetch(const Request& request) {
+  return std::ranges::any_of(std::array{"Sec-Purpose", "Purpose"}, [&](const auto* name) {
+    return request.header(name).value_or("").starts_with("prefetch");
+  });
+}
+
 }  // namespace
 
-void Routes::add(std::string path, std::initializer_list<Method> methods, Handler handler) {
-  Route route{methods, {}, std::move(handler)};
-  if (std::ranges::count(methods, Method::Get) > 0) {
+void Routes::add(std::string path, std::initializer_list<Method> methods, Handler handler,
+                 Kind kind) {
+  Route route{methods, {}, std::move(handler), kind};
+  if (kind == Kind::kPage && std::ranges::count(methods, Method::Get) > 0) {
     route.methods.push_back(Method::Head);
   }
   for (const auto method : route.methods) {
@@ -38,6 +46,9 @@ asio::awaitable<Response> Routes::answer(Request request) const {
   }
   if (std::ranges::count(route.methods, method) == 0) {
     co_return with_allow(error_page(405, "This page does not answer that method."), route.allow);
+  }
+  if (route.kind == Kind::kAction && is_prefetch(request)) {
+    co_return error_page(503, "This page is not for loading in advance.");
   }
   co_return co_await route.handler(std::move(request));
 }

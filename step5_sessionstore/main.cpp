@@ -121,7 +121,8 @@ int main(int argc, char** argv) {
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);
-    routes.add("/logout", {Method::Get, Method::Post}, application, &Application::logout);
+    routes.add("/logout", {Method::Get, Method::Post}, application, &Application::logout,
+               Routes::Kind::kAction);
     routes.add("/sessions", {Method::Get}, application, &Application::list_sessions);
     routes.add("/logout-everywhere", {Method::Post}, application, &Application::logout_everywhere);
     return serve(settings, event_loop, routes,

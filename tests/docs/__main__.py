@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from tests.docs import console, diagrams, links, snippets
+from tests.docs import console, contract, diagrams, links, snippets
 from tests.docs.document import (DOCUMENTS, ROOT, DocumentError, blocks_of, outside_blocks, read_lines,
                                  replace_blocks, write_lines)
 
@@ -68,8 +68,14 @@ def check_benchmark(_write):
     return [] if quoted == measured else ["README.md: the table of the benchmark is not that of tests/bench/results.md"]
 
 
+def check_contract(_write):
+    """Says which rules no scenario checks, and which named ones are none."""
+    return (contract.problems(read_lines(ROOT / "CONTRACT.md"), "CONTRACT.md", ROOT)
+            + links.problems(ROOT / "CONTRACT.md", ROOT))
+
+
 CHECKS = {"snippets": check_snippets, "links": check_links, "diagrams": check_diagrams, "console": check_console,
-          "benchmark": check_benchmark}
+          "benchmark": check_benchmark, "contract": check_contract}
 SKIPPED = 77  # CTest's SKIP_RETURN_CODE
 
 

@@ -1,5 +1,6 @@
 """Checks what the documents refer to: files, headings, addresses, and the names of tests."""
 
+import collections
 import re
 import urllib.parse
 
@@ -15,11 +16,13 @@ _TEST = re.compile(r"`(?P<suite>[A-Z]\w+)\.(?P<test>[A-Z]\w+|test_\w+)`")
 def anchors_of(lines, name):
     """The anchors that GitHub makes of a document's headings."""
     anchors = []
+    seen = collections.Counter()
     for _, line in outside_blocks(lines, name):
         heading = _HEADING.match(line)
         if heading:
             words = re.sub(r"[^\w\- ]", "", heading["text"].lower()).replace(" ", "-")
-            anchors.append(words if words not in anchors else f"{words}-{anchors.count(words)}")
+            anchors.append(f"{words}-{seen[words]}" if seen[words] else words)
+            seen[words] += 1
     return anchors
 
 

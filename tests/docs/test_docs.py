@@ -4,7 +4,7 @@ import pathlib
 import tempfile
 import unittest
 
-from tests.docs import console, diagrams, links, snippets
+from tests.docs import console, contract, diagrams, links, snippets
 from tests.docs.document import ROOT, DocumentError, blocks_of, outside_blocks, read_lines, replace_blocks
 
 SOURCE = """\
@@ -114,11 +114,11 @@ class Links(Folder):
 
     def test_what_exists_is_accepted(self):
         self.write("docs/picture.png", "")
-        self.write("other.md", "# Step 1: log in\n\n## Again\n\n## Again\n")
+        self.write("other.md", "# Step 1: log in\n\n## Again\n\n## Again\n\n## Again\n")
         self.write("tests/step1.cpp", "TEST_F(Step1, LogsIn) {}\n")
         self.write("tests/browser/test_browser.py", "class Step3(Case):\n    def test_counts(self):\n")
         self.assertEqual(self.problems(
-            "# Here\n![p](docs/picture.png) [a](#here) [b](other.md#step-1-log-in) [c](other.md#again-1)\n"
+            "# Here\n![p](docs/picture.png) [a](#here) [b](other.md#step-1-log-in) [c](other.md#again-1) [c](other.md#again-2)\n"
             "[d](https://www.rfc-editor.org/rfc/rfc6265#section-5.4) `Step1.LogsIn` `Step3.test_counts` `tests/step1.cpp`\n"
             "`[not](a-link)`\n```sh\n[nor](this)\n```\n"), [])
 
@@ -128,6 +128,24 @@ class Links(Folder):
                      "[a](../../etc/passwd)", "`tests/step2.cpp`", "`Step1.LogsOut`"):
             with self.subTest(text):
                 self.assertEqual(len(self.problems(f"# Here\n{text}\n")), 1)
+
+
+class Contract(Folder):
+    ROW = "| `cookie.http-only` | 1, 2 | essential | It is `HttpOnly`. | Scripts, [Step 1](tutorial.md#step-1) |"
+
+    def problems(self, *rows):
+        self.write("tests/a_test.cpp", 'const Rule rule{"cookie.http-only"};\n')
+        return contract.problems(list(rows), "CONTRACT.md", self.root)
+
+    def test_a_rule_that_a_scenario_names_is_accepted(self):
+        self.assertEqual(self.problems("| id |", self.ROW), [])
+
+    def test_what_does_not_agree_is_reported(self):
+        for rows in ([], [self.ROW, self.ROW], [self.ROW, self.ROW.replace("http-only", "path")],
+                     [self.ROW.replace("essential", "vital")], [self.ROW.replace("](tutorial.md#step-1)", "]")],
+                     [self.ROW, "| `cookie.path` | 1 | good |"]):
+            with self.subTest(rows):
+                self.assertEqual(len(self.problems(*rows)), 1)
 
 
 class Tutorial(unittest.TestCase):

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <thread>
 
+#include "rule.hpp"
+
 namespace sessions::test {
 
 using testing::HasSubstr;
@@ -30,6 +32,7 @@ std::span<const Scenario<CounterScenarios>> CounterScenarios::counting() {
 }
 
 void CounterScenarios::visits_are_counted_from_one() {
+  const Rule rule{"counter.visits"};
   const auto name = unique_name("anna");
   const auto client = logged_in(name);
   for (int visit = 1; visit <= 5; ++visit) {
@@ -39,6 +42,7 @@ void CounterScenarios::visits_are_counted_from_one() {
 }
 
 void CounterScenarios::users_are_counted_apart() {
+  const Rule rule{"counter.users-apart"};
   const auto one = logged_in(unique_name("bert"));
   const auto other = logged_in(unique_name("bert"));
   EXPECT_EQ(visits_in(one->get("/")), 1);
@@ -47,6 +51,7 @@ void CounterScenarios::users_are_counted_apart() {
 }
 
 void CounterScenarios::two_browsers_of_one_user_share_counter() {
+  const Rule rule{"counter.shared"};
   const auto name = unique_name("clara");
   const auto one = logged_in(name);
   const auto other = logged_in(name);
@@ -55,6 +60,7 @@ void CounterScenarios::two_browsers_of_one_user_share_counter() {
 }
 
 void CounterScenarios::counter_survives_logout() {
+  const Rule rule{"counter.shared"};
   const auto name = unique_name("dora");
   const auto client = logged_in(name);
   EXPECT_EQ(visits_in(client->get("/")), 1);
@@ -65,12 +71,14 @@ void CounterScenarios::counter_survives_logout() {
 }
 
 void CounterScenarios::head_counts_as_visit() {
+  const Rule rule{"counter.visits-only"};
   const auto client = logged_in(unique_name("emil"));
   EXPECT_EQ(client->request("HEAD", "/").status, 200);
   EXPECT_EQ(visits_in(client->get("/")), 2);
 }
 
 void CounterScenarios::anonymous_visits_and_refused_requests_are_not_counted() {
+  const Rule rule{"counter.visits-only"};
   const auto client = logged_in(unique_name("frida"));
   EXPECT_EQ(visits_in(client->get("/")), 1);
   HttpClient{url()}.get("/");
@@ -82,6 +90,7 @@ void CounterScenarios::anonymous_visits_and_refused_requests_are_not_counted() {
 }
 
 void CounterScenarios::parallel_visits_are_each_counted_once() {
+  const Rule rule{"counter.atomic"};
   constexpr int kVisits = 200;
   constexpr int kClients = 20;
   HttpClient login{url()};

@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "raw_connection.hpp"
+#include "rule.hpp"
 
 namespace sessions::test {
 
@@ -62,6 +63,7 @@ std::span<const Scenario<HttpScenarios>> HttpScenarios::all() {
       Scenario<Self>{"LoginLeadsToPageWithName", &Self::login_leads_to_page_with_name},
       Scenario<Self>{"LogoutEndsLoginAndDeletesCookie",
                      &Self::logout_ends_login_and_deletes_cookie},
+      Scenario<Self>{"OnlyAVisitLogsOut", &Self::only_a_visit_logs_out},
       Scenario<Self>{"LoggingInAgainChangesUser", &Self::logging_in_again_changes_user},
       Scenario<Self>{"TwoBrowsersDoNotMeet", &Self::two_browsers_do_not_meet},
       Scenario<Self>{"CookieHasItsAttributes", &Self::cookie_has_its_attributes},
@@ -103,6 +105,7 @@ bool HttpScenarios::is_anonymous(const std::string& cookies) {
 }
 
 void HttpScenarios::visitor_is_anonymous_at_first() {
+  const Rule rule{"pages.anonymous"};
   const auto response = HttpClient{url()}.get("/");
   EXPECT_EQ(response.status, 200);
   EXPECT_THAT(response.body, HasSubstr(kAnonymous));
@@ -112,6 +115,7 @@ void HttpScenarios::visitor_is_anonymous_at_first() {
 }
 
 void HttpScenarios::login_page_has_form() {
+  const Rule rule{"pages.login-form"};
   const auto response = HttpClient{url()}.get("/login");
   EXPECT_EQ(response.status, 200);
   EXPECT_THAT(response.body, ContainsRegex("<form [^>]*method=\"?post"));
@@ -119,6 +123,7 @@ void HttpScenarios::login_page_has_form() {
 }
 
 void HttpScenarios::login_leads_to_page_with_name() {
+  const Rule rule{"pages.login"};
   const auto name = unique_name("anna");
   HttpClient client{url()};
   client.keep_cookies();
@@ -133,6 +138,7 @@ void HttpScenarios::login_leads_to_page_with_name() {
 }
 
 void HttpScenarios::logout_ends_login_and_deletes_cookie() {
+  const Rule rule{"pages.logout"};
   const auto client = logged_in(unique_name("bert"));
   const auto logout = client->get("/logout");
   EXPECT_EQ(logout.status, 302);
@@ -146,7 +152,26 @@ void HttpScenarios::logout_ends_login_and_deletes_cookie() {
   EXPECT_EQ(HttpClient{url()}.get("/logout").status, 302) << "logout without a login";
 }
 
+void HttpScenarios::only_a_visit_logs_out() {
+  const Rule rule{"pages.logout-by-visit"};
+  const auto name = unique_name("bodo");
+  const auto client = logged_in(name);
+  const auto in_advance = [&](const std::string& header, const std::string& purpose) {
+    return client->get("/logout", {{header, purpose}});
+  };
+  for (const auto& response :
+       {client->request("HEAD", "/logout"), in_advance("Sec-Purpose", "prefetch"),
+        in_advance("Sec-Purpose", "prefetch;prerender"), in_advance("Purpose", "prefetch")}) {
+    EXPECT_GE(response.status, 400);
+    EXPECT_EQ(response.header("Set-Cookie"), std::nullopt);
+    EXPECT_THAT(client->get("/").body, HasSubstr("Logged in as " + name));
+  }
+  EXPECT_EQ(client->get("/logout", {{"Sec-Purpose", "navigation"}}).status, 302);
+  EXPECT_THAT(client->get("/").body, HasSubstr(kAnonymous));
+}
+
 void HttpScenarios::logging_in_again_changes_user() {
+  const Rule rule{"pages.login-again"};
   const auto first = unique_name("clara");
   const auto second = unique_name("dora");
   const auto client = logged_in(first);
@@ -157,6 +182,7 @@ void HttpScenarios::logging_in_again_changes_user() {
 }
 
 void HttpScenarios::two_browsers_do_not_meet() {
+  const Rule rule{"pages.visitors-apart"};
   const auto first = unique_name("emil");
   const auto second = unique_name("frida");
   const auto one = logged_in(first);
@@ -171,10 +197,17 @@ void HttpScenarios::cookie_has_its_attributes() {
   const auto login = HttpClient{url()}.post("/login", "username=gustav");
   ASSERT_EQ(login.all_headers("Set-Cookie").size(), 1U);
   const auto attributes = attributes_of(*login.header("Set-Cookie"));
-  EXPECT_THAT(attributes.front(), ContainsRegex("session=[A-Za-z0-9_.-]+$"));
+  {
+    const Rule rule{"cookie.http-only"};
+    EXPECT_THAT(attributes.front(), ContainsRegex("session=[A-Za-z0-9_.-]+$"));
+    EXPECT_THAT(attributes, testing::Contains("HttpOnly"));
+  }
+  {
+    const Rule rule{"cookie.same-site"};
+    EXPECT_THAT(attributes, testing::Contains("SameSite=Lax"));
+  }
+  const Rule rule{"cookie.scope"};
   EXPECT_THAT(attributes, testing::Contains("Path=/"));
-  EXPECT_THAT(attributes, testing::Contains("HttpOnly"));
-  EXPECT_THAT(attributes, testing::Contains("SameSite=Lax"));
   EXPECT_THAT(attributes, Not(testing::Contains(testing::StartsWith("Domain"))));
 }
 
@@ -186,12 +219,19 @@ void HttpScenarios::pages_have_their_headers() {
         client.get("/nowhere"), client.post("/login", ""), client.request("DELETE", "/"),
         client.post("/login", "username=hanna")}) {
     SCOPED_TRACE(response.status);
+    {
+      const Rule rule{"headers.not-cached"};
+      EXPECT_EQ(response.header("Cache-Control"), "no-store");
+      EXPECT_EQ(response.header("Vary"), "Cookie");
+    }
+    {
+      const Rule rule{"headers.protective"};
+      EXPECT_EQ(response.header("X-Content-Type-Options"), "nosniff");
+      EXPECT_THAT(response.header("Content-Security-Policy").value_or(""),
+                  HasSubstr("frame-ancestors 'none'"));
+    }
+    const Rule rule{"headers.plain"};
     EXPECT_EQ(response.header("Content-Type"), "text/html; charset=utf-8");
-    EXPECT_EQ(response.header("Cache-Control"), "no-store");
-    EXPECT_EQ(response.header("Vary"), "Cookie");
-    EXPECT_EQ(response.header("X-Content-Type-Options"), "nosniff");
-    EXPECT_THAT(response.header("Content-Security-Policy").value_or(""),
-                HasSubstr("frame-ancestors 'none'"));
     EXPECT_TRUE(response.header("Date").has_value());
     for (const auto& name : {"Content-Type", "Content-Length", "Connection"}) {
       EXPECT_LE(response.all_headers(name).size(), 1U) << name;
@@ -200,6 +240,7 @@ void HttpScenarios::pages_have_their_headers() {
 }
 
 void HttpScenarios::pages_are_html5() {
+  const Rule rule{"pages.html5"};
   HttpClient client{url()};
   for (const auto& path : {"/", "/login", "/nowhere"}) {
     const auto body = client.get(path).body;
@@ -212,6 +253,7 @@ void HttpScenarios::pages_are_html5() {
 }
 
 void HttpScenarios::unknown_path_is_404() {
+  const Rule rule{"pages.not-found"};
   HttpClient client{url()};
   for (const auto& path :
        {"/nowhere", "/login/x", "/Login", "/favicon.ico", "/%2e%2e/etc/passwd"}) {
@@ -221,6 +263,7 @@ void HttpScenarios::unknown_path_is_404() {
 }
 
 void HttpScenarios::wrong_method_is_405_with_allow() {
+  const Rule rule{"pages.wrong-method"};
   HttpClient client{url()};
   const auto login = client.request("PUT", "/login", {}, "username=ida");
   EXPECT_EQ(login.status, 405);
@@ -235,6 +278,7 @@ void HttpScenarios::wrong_method_is_405_with_allow() {
 }
 
 void HttpScenarios::head_has_same_headers_and_no_body() {
+  const Rule rule{"pages.head"};
   const auto name = unique_name("jan");
   HttpClient client{url()};
   const auto cookie = logged_in_cookie(client, name);
@@ -254,6 +298,7 @@ void HttpScenarios::head_has_same_headers_and_no_body() {
 }
 
 void HttpScenarios::options_answers_allow_and_changes_nothing() {
+  const Rule rule{"pages.options"};
   const auto client = logged_in(unique_name("karl"));
   const auto before = visits_in(client->get("/"));
   const auto index = client->request("OPTIONS", "/");
@@ -272,6 +317,7 @@ void HttpScenarios::options_answers_allow_and_changes_nothing() {
 }
 
 void HttpScenarios::login_without_usable_name_is_400_and_says_why() {
+  const Rule rule{"names.refused"};
   struct Case {
     std::string form;
     std::string reason;
@@ -324,6 +370,7 @@ void HttpScenarios::login_without_usable_name_is_400_and_says_why() {
 }
 
 void HttpScenarios::longest_name_logs_in() {
+  const Rule rule{"names.accepted"};
   const auto start = unique_name("max");
   for (const auto& name :
        {start + std::string(256 - start.size(), 'x'), "M\xC3\xA4x \xF0\x9F\x8D\xAA" + start,
@@ -334,6 +381,7 @@ void HttpScenarios::longest_name_logs_in() {
 }
 
 void HttpScenarios::names_are_decoded_as_forms_are() {
+  const Rule rule{"names.decoded"};
   HttpClient client{url()};
   const auto id = unique_name("");
   const std::vector<std::pair<std::string, std::string>> cases{
@@ -356,12 +404,14 @@ void HttpScenarios::names_are_decoded_as_forms_are() {
 }
 
 void HttpScenarios::names_are_escaped_in_page() {
+  const Rule rule{"pages.escaped"};
   const auto body = logged_in("<script>alert(1)</script>&\"'" + unique_name(""))->get("/").body;
   EXPECT_THAT(body, Not(HasSubstr("<script")));
   EXPECT_THAT(body, HasSubstr("Logged in as &lt;script&gt;alert(1)&lt;/script&gt;&amp;"));
 }
 
 void HttpScenarios::http10_is_closed_unless_kept_alive() {
+  const Rule rule{"http.persistence"};
   RawConnection connection{url()};
   connection.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   EXPECT_EQ(connection.read_response().status, 200);
@@ -370,6 +420,7 @@ void HttpScenarios::http10_is_closed_unless_kept_alive() {
 }
 
 void HttpScenarios::http11_is_kept_alive_unless_closed() {
+  const Rule rule{"http.persistence"};
   RawConnection connection{url()};
   for (int request = 0; request < 3; ++request) {
     connection.send(request_text("GET", "/"));
@@ -385,6 +436,7 @@ void HttpScenarios::http11_is_kept_alive_unless_closed() {
 }
 
 void HttpScenarios::malformed_request_is_400_and_next_client_is_served() {
+  const Rule rule{"http.malformed"};
   for (const auto& bytes :
        {"GARBAGE\r\n\r\n", "GET\r\n\r\n", "\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
         "GET / HTTP/1.1\r\nno colon here\r\n\r\n", "GET / HTTP/1.1\r\nDate: today\r\n\r\n",
@@ -400,6 +452,7 @@ void HttpScenarios::malformed_request_is_400_and_next_client_is_served() {
 }
 
 void HttpScenarios::first_cookie_of_same_name_counts() {
+  const Rule rule{"cookie.first"};
   HttpClient client{url()};
   const auto first = unique_name("paul");
   const auto one = "session=" + logged_in_cookie(client, first);
@@ -411,6 +464,7 @@ void HttpScenarios::first_cookie_of_same_name_counts() {
 }
 
 void HttpScenarios::changed_cookie_is_no_cookie() {
+  const Rule rule{"cookie.forgery"};
   HttpClient client{url()};
   const auto cookie = logged_in_cookie(client, unique_name("rosa"));
   ASSERT_FALSE(is_anonymous("session=" + cookie));
@@ -436,6 +490,7 @@ void HttpScenarios::changed_cookie_is_no_cookie() {
 }
 
 void HttpScenarios::garbage_cookies_are_no_cookie() {
+  const Rule rule{"cookie.garbage"};
   for (const auto& value :
        {std::string{}, std::string{"."}, std::string{".."}, std::string{"..."},
         std::string{"a.b.c"}, std::string{"\x80\xff.\xfe.\x90"},
@@ -450,6 +505,7 @@ void HttpScenarios::garbage_cookies_are_no_cookie() {
 }
 
 void HttpScenarios::other_cookies_do_no_harm() {
+  const Rule rule{"cookie.others"};
   HttpClient client{url()};
   const auto name = unique_name("sven");
   const auto ours = "session=" + logged_in_cookie(client, name);

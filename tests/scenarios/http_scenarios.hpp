@@ -24,6 +24,7 @@ class HttpScenarios : public ContractTest {
   void login_page_has_form();
   void login_leads_to_page_with_name();
   void logout_ends_login_and_deletes_cookie();
+  void only_a_visit_logs_out();
   void logging_in_again_changes_user();
   void two_browsers_do_not_meet();
   void cookie_has_its_attributes();

@@ -9,6 +9,7 @@
 
 #include "raw_connection.hpp"
 #include "redis_stand_in.hpp"
+#include "rule.hpp"
 
 namespace sessions::test {
 
@@ -62,6 +63,7 @@ void RedisFaultScenarios::unreachable_redis_is_warning_at_start() {
 }
 
 void RedisFaultScenarios::refused_connection_is_503_until_redis_is_back() {
+  const Rule rule{"outage.unavailable"};
   EXPECT_EQ(visits_in(visit("alice")), 1);
   redis().stop();
   expect_unavailable(server().url());
@@ -72,6 +74,7 @@ void RedisFaultScenarios::refused_connection_is_503_until_redis_is_back() {
 }
 
 void RedisFaultScenarios::frozen_redis_is_503_until_it_goes_on() {
+  const Rule rule{"outage.unavailable"};
   EXPECT_EQ(visits_in(visit("alice")), 1);
   redis().freeze();
   HttpClient client{server().url()};
@@ -90,6 +93,7 @@ void RedisFaultScenarios::frozen_redis_is_503_until_it_goes_on() {
 }
 
 void RedisFaultScenarios::restarted_redis_is_used_again_and_has_all_visits() {
+  const Rule rule{"outage.recovery"};
   for (int count = 1; count <= 3; ++count) {
     EXPECT_EQ(visits_in(visit("alice")), count);
     redis().restart();
@@ -98,6 +102,7 @@ void RedisFaultScenarios::restarted_redis_is_used_again_and_has_all_visits() {
 }
 
 void RedisFaultScenarios::killed_redis_loses_no_acknowledged_visit() {
+  const Rule rule{"outage.recovery"};
   HttpClient login{server().url()};
   const auto cookie = cookie_header("session", logged_in_cookie(login, "alice"));
   const auto address = server().url();

@@ -8,6 +8,7 @@
 #include <asio/ip/tcp.hpp>
 
 #include "hosts_file.hpp"
+#include "rule.hpp"
 
 namespace sessions::test {
 
@@ -46,6 +47,7 @@ Response RedisScenarios::visit(const std::string& username, const std::string& u
 }
 
 void RedisScenarios::counter_is_field_of_hash_named_after_user() {
+  const Rule rule{"counter.key"};
   visit("alice");
   visit("alice");
   EXPECT_EQ(redis().command({"HGETALL", "user:alice"}), "visits\n2\n");
@@ -53,6 +55,7 @@ void RedisScenarios::counter_is_field_of_hash_named_after_user() {
 }
 
 void RedisScenarios::names_with_any_characters_are_their_own_keys() {
+  const Rule rule{"counter.key"};
   for (const std::string name : {"a b", "a*b", "user:alice", "a\"b'c", "%s%n{x}", "../..",
                                  "\xF0\x9F\x8D\xAA", "FLUSHALL", "1", "a\\r\\nb"}) {
     EXPECT_EQ(visits_in(visit(name)), 1) << name;
@@ -61,6 +64,7 @@ void RedisScenarios::names_with_any_characters_are_their_own_keys() {
 }
 
 void RedisScenarios::foreign_keys_stay_untouched() {
+  const Rule rule{"counter.foreign-keys"};
   redis().command({"RPUSH", "celery", "job"});
   redis().command({"SET", "cache", "value", "EX", "1000"});
   redis().command({"HSET", "alice", "visits", "77"});

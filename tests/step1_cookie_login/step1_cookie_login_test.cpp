@@ -7,6 +7,7 @@
 #include "pages.hpp"
 #include "program_scenarios.hpp"
 #include "raw_connection.hpp"
+#include "rule.hpp"
 #include "token.hpp"
 
 namespace sessions::test {
@@ -87,12 +88,14 @@ TEST_F(Step1Cookie, TokenHoldsUsernameAndTimesAndAudience) {
 }
 
 TEST_F(Step1Cookie, TokenOfAnotherKeyIsNoCookie) {
+  const Rule rule{"token.algorithm"};
   expect_accepted(signed_token(kHeader, good_claims(), kTestKey));
   expect_ignored(signed_token(kHeader, good_claims(), std::string{kTestKey} + "x"));
   expect_ignored(signed_token(kHeader, good_claims(), ""));
 }
 
 TEST_F(Step1Cookie, OnlyHs256IsAccepted) {
+  const Rule rule{"token.algorithm"};
   for (const auto& header : {R"({"alg":"none"})", R"({"alg":"nOnE"})", R"({"alg":"HS512"})",
                              R"({"alg":"RS256"})", R"({"alg":"hs256"})", R"({"alg":5})",
                              R"({"alg":null})", R"({"alg":["HS256"]})", R"({"typ":"JWT"})", R"({})",
@@ -115,6 +118,7 @@ TEST_F(Step1Cookie, TokenWithAnyOtherHeaderThanOursIsNoCookie) {
 }
 
 TEST_F(Step1Cookie, AllClaimsAreRequiredAndChecked) {
+  const Rule rule{"token.claims"};
   const auto time = now_in_seconds();
   const auto now = std::to_string(time);
   const auto later = std::to_string(time + 1000);

@@ -2,6 +2,7 @@
 
 #include "counter_scenarios.hpp"
 #include "redis_fault_scenarios.hpp"
+#include "rule.hpp"
 
 namespace sessions::test {
 namespace {
@@ -24,6 +25,7 @@ class Step2RedisCounter : public RedisFaultScenarios {
     register_scenarios<Step2RedisCounter>("Step2RedisCounter", RedisFaultScenarios::faults());
 
 TEST_F(Step2RedisCounter, CounterNeverExpires) {
+  const Rule rule{"counter.lasting"};
   visit("alice");
   EXPECT_EQ(redis().command({"TTL", "user:alice"}), "-1");
 }

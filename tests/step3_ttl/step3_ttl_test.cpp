@@ -2,6 +2,7 @@
 
 #include "counter_scenarios.hpp"
 #include "redis_fault_scenarios.hpp"
+#include "rule.hpp"
 
 namespace sessions::test {
 namespace {
@@ -38,6 +39,7 @@ class Step3Ttl : public RedisFaultScenarios {
     register_scenarios<Step3Ttl>("Step3Ttl", RedisFaultScenarios::faults());
 
 TEST_F(Step3Ttl, CounterExpiresTenSecondsAfterEveryVisit) {
+  const Rule rule{"expiry.renewed"};
   for (int count = 1; count <= 3; ++count) {
     EXPECT_EQ(visits_in(visit("alice")), count);
     EXPECT_GT(remaining("alice"), 10000 - 1000 * kSlowdown);
@@ -48,12 +50,14 @@ TEST_F(Step3Ttl, CounterExpiresTenSecondsAfterEveryVisit) {
 
 // As two commands, a crash in between would leave a counter that never expires.
 TEST_F(Step3Ttl, CountAndExpiryAreOneScript) {
+  const Rule rule{"expiry.one-unit"};
   EXPECT_EQ(visits_in(visit("alice")), 1);
   EXPECT_THAT(redis().command({"INFO", "commandstats"}).value_or(""),
               testing::HasSubstr("cmdstat_eval:calls=1,"));
 }
 
 TEST_F(Step3Ttl, CounterStartsAgainAfterTenIdleSeconds) {
+  const Rule rule{"expiry.restart"};
   HttpClient client{server().url()};
   client.keep_cookies();
   client.post("/login", "username=alice");
@@ -71,6 +75,7 @@ TEST_F(Step3Ttl, CounterStartsAgainAfterTenIdleSeconds) {
 }
 
 TEST_F(Step3Ttl, VisitsKeepTheCounterAlive) {
+  const Rule rule{"expiry.renewed"};
   ServerProcess brief{step(), with_idle_timeout("2")};
   HttpClient client{brief.url()};
   client.keep_cookies();

@@ -14,6 +14,7 @@
 #include "firestore_emulator.hpp"
 #include "greeting_page.hpp"
 #include "http_client.hpp"
+#include "rule.hpp"
 #include "server_process.hpp"
 
 namespace sessions::test {
@@ -53,6 +54,7 @@ json timestamp(std::chrono::seconds ahead) {
 }
 
 TEST_F(Step4Firestore, TheDocumentHasTheFieldsOfTheContract) {
+  const Rule rule{"document.fields"};
   ServerProcess server{"step4_firestore", project().environment()};
   const auto first = visit(server.url());
   EXPECT_EQ(visit(server.url(), first.id).views, 2);
@@ -68,6 +70,7 @@ TEST_F(Step4Firestore, TheDocumentHasTheFieldsOfTheContract) {
 }
 
 TEST_F(Step4Firestore, OtherFieldsOfTheDocumentAreLeftAlone) {
+  const Rule rule{"document.fields"};
   ServerProcess server{"step4_firestore", project().environment()};
   const auto first = visit(server.url());
   auto fields = project().fields("sessions/" + first.id).value();
@@ -128,6 +131,7 @@ TEST_F(Step4Firestore, ABrokenDocumentIsRepaired) {
 }
 
 TEST_F(Step4Firestore, ADocumentThatHasExpiredCountsAsAbsent) {
+  const Rule rule{"document.expired"};
   ServerProcess server{"step4_firestore", project().environment()};
   const auto first = visit(server.url());
   auto fields = project().fields("sessions/" + first.id).value();

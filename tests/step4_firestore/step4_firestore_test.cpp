@@ -13,6 +13,7 @@
 #include "firestore_emulator.hpp"
 #include "greeting_page.hpp"
 #include "http_client.hpp"
+#include "rule.hpp"
 #include "server_process.hpp"
 
 namespace sessions::test {
@@ -47,6 +48,7 @@ class Step4Contract : public testing::Test {
 };
 
 TEST_F(Step4Contract, GreetsANewVisitorInOneOfFiveGreetings) {
+  const Rule rule{"greeting.page"};
   const auto response = HttpClient{url_}.get("/");
   const auto first = read_visit(response);
   EXPECT_EQ(first.views, 1);
@@ -60,12 +62,17 @@ TEST_F(Step4Contract, TheCookieIsForThisServerOnlyAndNotForScripts) {
   const auto response = HttpClient{url_}.get("/");
   const auto lines = response.all_headers("Set-Cookie");
   ASSERT_EQ(lines.size(), 1U);
-  EXPECT_THAT(lines.front(), HasSubstr("; HttpOnly"));
+  {
+    const Rule rule{"greeting.http-only"};
+    EXPECT_THAT(lines.front(), HasSubstr("; HttpOnly"));
+  }
+  const Rule rule{"greeting.cookie-scope"};
   EXPECT_THAT(lines.front(), HasSubstr("; SameSite=Lax"));
   EXPECT_THAT(lines.front(), HasSubstr("; Path=/"));
 }
 
 TEST_F(Step4Contract, AReturningVisitorIsGreetedAlikeAndCounted) {
+  const Rule rule{"greeting.kept"};
   const auto first = visit(url_);
   for (std::int64_t views = 2; views <= 5; ++views) {
     const auto again = visit(url_, first.id);
@@ -76,6 +83,7 @@ TEST_F(Step4Contract, AReturningVisitorIsGreetedAlikeAndCounted) {
 }
 
 TEST_F(Step4Contract, VisitorsAreCountedEachForThemselves) {
+  const Rule rule{"greeting.visitors-apart"};
   const auto alice = visit(url_);
   const auto bob = visit(url_);
   EXPECT_NE(alice.id, bob.id);
@@ -85,6 +93,7 @@ TEST_F(Step4Contract, VisitorsAreCountedEachForThemselves) {
 }
 
 TEST_F(Step4Contract, AllFiveGreetingsAreSeenOverManyVisitors) {
+  const Rule rule{"greeting.random"};
   std::set<std::string> seen;
   HttpClient client{url_};
   for (int visitors = 0; visitors < 200 && seen.size() < kGreetings.size(); ++visitors) {
@@ -94,6 +103,7 @@ TEST_F(Step4Contract, AllFiveGreetingsAreSeenOverManyVisitors) {
 }
 
 TEST_F(Step4Contract, HeadCountsAsAVisitAndHasNoBody) {
+  const Rule rule{"greeting.http"};
   const auto first = visit(url_);
   const auto head = HttpClient{url_}.request("HEAD", "/", {cookie_header("session_id", first.id)});
   EXPECT_EQ(head.status, 200);
@@ -102,6 +112,7 @@ TEST_F(Step4Contract, HeadCountsAsAVisitAndHasNoBody) {
 }
 
 TEST_F(Step4Contract, AnswersUnknownPathsAndWrongMethodsLikeTheOtherSteps) {
+  const Rule rule{"greeting.http"};
   HttpClient client{url_};
   EXPECT_EQ(client.get("/login").status, 404);
   const auto refused = client.post("/", "a=b");
@@ -113,6 +124,7 @@ TEST_F(Step4Contract, AnswersUnknownPathsAndWrongMethodsLikeTheOtherSteps) {
 }
 
 TEST_F(Step4Contract, AHostileIdIsAnsweredWithANewOne) {
+  const Rule rule{"greeting.own-id"};
   for (const auto& id : hostile_ids()) {
     const auto answer = visit(url_, id);
     EXPECT_EQ(answer.views, 1) << id;
@@ -123,6 +135,7 @@ TEST_F(Step4Contract, AHostileIdIsAnsweredWithANewOne) {
 }
 
 TEST_F(Step4Contract, FiftyParallelVisitsWithOneCookieCountExactlyFifty) {
+  const Rule rule{"greeting.atomic"};
   const auto first = visit(url_);
   std::vector<std::future<Visit>> visits;
   for (int number = 0; number < 50; ++number) {
@@ -139,6 +152,7 @@ TEST_F(Step4Contract, FiftyParallelVisitsWithOneCookieCountExactlyFifty) {
 }
 
 TEST_F(Step4Contract, SixtyFourSessionsAreCountedSideBySide) {
+  const Rule rule{"greeting.visitors-apart"};
   std::vector<std::future<std::vector<std::int64_t>>> visitors;
   for (int number = 0; number < 64; ++number) {
     visitors.push_back(std::async(std::launch::async, [&] {

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <thread>
 
+#include "rule.hpp"
 #include "session_token.hpp"
 #include "token.hpp"
 
@@ -136,6 +137,7 @@ std::unique_ptr<HttpClient> SessionScenarios::logged_in_at(const std::string& ur
 }
 
 void SessionScenarios::login_renews_token_and_ends_old_session() {
+  const Rule rule{"session.renewed-at-login"};
   const auto name = unique_name("alice");
   HttpClient client{url()};
   client.keep_cookies();
@@ -149,6 +151,7 @@ void SessionScenarios::login_renews_token_and_ends_old_session() {
 }
 
 void SessionScenarios::planted_cookie_does_not_become_the_victims_session() {
+  const Rule rule{"session.renewed-at-login"};
   HttpClient attacker{url()};
   const auto planted = logged_in_cookie(attacker, unique_name("mallory"));
   const auto victim = unique_name("victim");
@@ -160,6 +163,7 @@ void SessionScenarios::planted_cookie_does_not_become_the_victims_session() {
 }
 
 void SessionScenarios::copied_cookie_is_worthless_after_logout() {
+  const Rule rule{"session.revoked"};
   HttpClient client{url()};
   const auto copy = logged_in_cookie(client, unique_name("alice"));
   EXPECT_FALSE(is_anonymous(cookie_line(copy)));
@@ -170,6 +174,7 @@ void SessionScenarios::copied_cookie_is_worthless_after_logout() {
 }
 
 void SessionScenarios::logout_by_post_works() {
+  const Rule rule{"session.logout-by-post"};
   HttpClient client{url()};
   const auto copy = logged_in_cookie(client, unique_name("alice"));
   const auto logout = client.post("/logout", "", {cookie_header("session", copy)});
@@ -179,6 +184,7 @@ void SessionScenarios::logout_by_post_works() {
 }
 
 void SessionScenarios::two_browsers_of_one_user_count_apart() {
+  const Rule rule{"session.browsers-apart"};
   const auto name = unique_name("alice");
   const auto first = logged_in(name);
   const auto second = logged_in(name);
@@ -189,6 +195,7 @@ void SessionScenarios::two_browsers_of_one_user_count_apart() {
 }
 
 void SessionScenarios::logout_ends_one_browser_only() {
+  const Rule rule{"session.browsers-apart"};
   const auto name = unique_name("alice");
   const auto first = logged_in(name);
   const auto second = logged_in(name);
@@ -198,6 +205,7 @@ void SessionScenarios::logout_ends_one_browser_only() {
 }
 
 void SessionScenarios::logout_everywhere_ends_all_browsers_of_user() {
+  const Rule rule{"session.everywhere"};
   const auto name = unique_name("alice");
   const auto first = logged_in(name);
   const auto second = logged_in(name);
@@ -211,6 +219,7 @@ void SessionScenarios::logout_everywhere_ends_all_browsers_of_user() {
 }
 
 void SessionScenarios::sessions_page_is_for_users() {
+  const Rule rule{"session.list"};
   const auto anonymous = HttpClient{url()}.get("/sessions");
   EXPECT_LT(anonymous.status, 500);
   EXPECT_FALSE(anonymous.contains("logout-everywhere"));
@@ -221,6 +230,7 @@ void SessionScenarios::sessions_page_is_for_users() {
 }
 
 void SessionScenarios::session_disappears_from_list_when_it_expires() {
+  const Rule rule{"session.list"};
   const auto name = unique_name("alice");
   const auto watching = logged_in(name);
   const auto before = watching->get("/sessions").body;
@@ -232,6 +242,7 @@ void SessionScenarios::session_disappears_from_list_when_it_expires() {
 }
 
 void SessionScenarios::hundred_parallel_visits_are_each_counted_once() {
+  const Rule rule{"session.atomic"};
   HttpClient client{url()};
   const auto cookie = logged_in_cookie(client, unique_name("alice"));
   std::vector<std::future<std::vector<int>>> browsers;
@@ -257,12 +268,14 @@ void SessionScenarios::hundred_parallel_visits_are_each_counted_once() {
 }
 
 void SessionScenarios::head_counts_as_visit() {
+  const Rule rule{"session.atomic"};
   const auto client = logged_in(unique_name("alice"));
   EXPECT_EQ(client->request("HEAD", "/").status, 200);
   EXPECT_EQ(visits_in(client->get("/")), 2);
 }
 
 void SessionScenarios::cookie_holds_nothing_but_a_token() {
+  const Rule rule{"session.opaque"};
   const auto name = unique_name("alice");
   HttpClient client{url()};
   const auto claims = claims_of(logged_in_cookie(client, name));
@@ -275,6 +288,7 @@ void SessionScenarios::cookie_holds_nothing_but_a_token() {
 }
 
 void SessionScenarios::cross_site_requests_are_refused() {
+  const Rule rule{"session.cross-site"};
   HttpClient client{url()};
   client.keep_cookies();
   logged_in_cookie(client, unique_name("alice"));
@@ -296,6 +310,7 @@ void SessionScenarios::cross_site_requests_are_refused() {
 }
 
 void SessionScenarios::requests_of_own_pages_and_of_curl_work() {
+  const Rule rule{"session.own-site"};
   const std::vector<Headers> own{
       {},
       {{"Sec-Fetch-Site", "same-origin"}},
@@ -318,6 +333,7 @@ void SessionScenarios::requests_of_own_pages_and_of_curl_work() {
 }
 
 void SessionScenarios::get_does_not_log_out_everywhere() {
+  const Rule rule{"session.everywhere"};
   const auto client = logged_in(unique_name("alice"));
   const auto answer = client->get("/logout-everywhere");
   EXPECT_EQ(answer.status, 405);
@@ -341,6 +357,7 @@ void SessionScenarios::sessions_page_marks_this_one() {
 }
 
 void SessionScenarios::requests_of_sibling_hosts_are_refused() {
+  const Rule rule{"session.cross-site"};
   // The cookie is SameSite=Lax, and for the browser the other hosts of a domain are the same site.
   const auto client = logged_in("alice");
   const Headers sibling{{"Sec-Fetch-Site", "same-site"}};
@@ -351,6 +368,7 @@ void SessionScenarios::requests_of_sibling_hosts_are_refused() {
 }
 
 void SessionScenarios::unknown_and_malformed_tokens_are_anonymous() {
+  const Rule rule{"session.unknown"};
   const std::string unknown{SessionToken::random().text()};
   for (const auto& sid : {nlohmann::json(unknown), nlohmann::json(""), nlohmann::json("../x"),
                           nlohmann::json(std::string(32, 'G')), nlohmann::json(unknown + "0"),
@@ -368,6 +386,7 @@ void SessionScenarios::unknown_and_malformed_tokens_are_anonymous() {
 }
 
 void SessionScenarios::idle_session_ends() {
+  const Rule rule{"session.idle"};
   // Long enough for two logins and a visit on a busy machine.
   ServerProcess brief{step(), with({{"SESSION_TTL", "4"}})};
   const auto name = unique_name("alice");
@@ -382,6 +401,7 @@ void SessionScenarios::idle_session_ends() {
 }
 
 void SessionScenarios::active_session_ends_at_maximum_age() {
+  const Rule rule{"session.maximum-age"};
   ServerProcess brief{step(), with({{"SESSION_TTL", "60"}, {"SESSION_MAX_AGE", "2"}})};
   const auto before = Clock::now();
   const auto client = logged_in_at(brief.url(), "alice");
@@ -391,6 +411,7 @@ void SessionScenarios::active_session_ends_at_maximum_age() {
 }
 
 void SessionScenarios::anonymous_visits_store_nothing() {
+  const Rule rule{"session.nothing-stored"};
   for (int visit = 0; visit < 3; ++visit) {
     HttpClient client{url()};
     client.get("/");
