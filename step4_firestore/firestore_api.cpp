@@ -17,6 +17,9 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLongestPause{800};
+// https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
+constexpr int kNotFoundCode = 5;
+constexpr int kFailedPreconditionCode = 9;
 
 /// Nothing was sent, so nothing was applied.
 class NotSent : public FirestoreError {
@@ -112,11 +115,7 @@ asio::awaitable<std::optional<FirestoreDocument>> FirestoreApi::get(std::string 
 }
 
 asio::awaitable<void> FirestoreApi::commit(std::vector<FirestoreWrite> writes, Deadline deadline) {
-  json request{{"writes", json::array()}};
-  for (const auto& write : writes) {
-    request["writes"].push_back(write.to_json(documents_));
-  }
-  const auto body = request.dump();
+  const auto body = to_json(writes).dump();
   Backoff backoff{event_loop_, kLongestPause};
   for (bool may_be_applied = false;;) {
     std::optional<FirestoreError> failure;
@@ -161,6 +160,17 @@ asio::awaitable<bool> FirestoreApi::are_visible(std::vector<FirestoreWrite> writ
     }
   }
   co_return true;
+}
+
+asio::awaitable<void> FirestoreApi::batch_write(std::vector<FirestoreWrite> writes,
+                                                Deadline deadline) {
+  const auto answer = co_await call("batchWrite", to_json(writes), deadline);
+  for (const auto& status : answer.at("status")) {
+    const int code = status.value("code", 0);
+    if (code != 0 && code != kNotFoundCode && code != kFailedPreconditionCode) {
+      throw FirestoreError{"UNAVAILABLE", status.value("message", "a write was not applied")};
+    }
+  }
 }
 
 asio::awaitable<std::vector<FirestoreDocument>> FirestoreApi::run_query(FirestoreQuery query,
@@ -237,6 +247,14 @@ asio::awaitable<HttpTransportResponse> FirestoreApi::post(std::string method, st
       std::rethrow_exception(failure);
     }
   }
+}
+
+json FirestoreApi::to_json(const std::vector<FirestoreWrite>& writes) const {
+  json request{{"writes", json::array()}};
+  for (const auto& write : writes) {
+    request["writes"].push_back(write.to_json(documents_));
+  }
+  return request;
 }
 
 FirestoreDocument FirestoreApi::to_document(const json& found) const {

@@ -71,6 +71,9 @@ class FirestoreApi {
   asio::awaitable<std::optional<FirestoreDocument>> get(std::string path, Deadline deadline);
   /// Applies all writes or none. Throws ServiceUnavailable if it is unknown which of the two.
   asio::awaitable<void> commit(std::vector<FirestoreWrite> writes, Deadline deadline);
+  /// Applies each write by itself, at most 500 of them. Those whose precondition fails are skipped.
+  /// May apply a write twice, unless it has a precondition.
+  asio::awaitable<void> batch_write(std::vector<FirestoreWrite> writes, Deadline deadline);
   asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query,
                                                             Deadline deadline);
 
@@ -85,6 +88,7 @@ class FirestoreApi {
   asio::awaitable<HttpTransportResponse> post(std::string method, std::string body,
                                               Deadline deadline);
   asio::awaitable<bool> are_visible(std::vector<FirestoreWrite> writes, Deadline deadline);
+  nlohmann::json to_json(const std::vector<FirestoreWrite>& writes) const;
   FirestoreDocument to_document(const nlohmann::json& found) const;
 
   asio::io_context& event_loop_;

@@ -196,6 +196,12 @@ asio::awaitable<void> FirestoreClient::commit(std::vector<FirestoreWrite> writes
   co_await for_callers(api->commit(std::move(writes), call_deadline()));
 }
 
+asio::awaitable<void> FirestoreClient::batch_write(std::vector<FirestoreWrite> writes) {
+  const auto api = api_;
+  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
+  co_await for_callers(api->batch_write(std::move(writes), call_deadline()));
+}
+
 asio::awaitable<std::vector<FirestoreDocument>> FirestoreClient::run_query(FirestoreQuery query) {
   const auto api = api_;
   co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);

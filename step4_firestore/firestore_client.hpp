@@ -99,6 +99,9 @@ class FirestoreClient {
   asio::awaitable<std::optional<FirestoreDocument>> get(std::string path);
   /// Applies all writes or none, outside a transaction.
   asio::awaitable<void> commit(std::vector<FirestoreWrite> writes);
+  /// Applies each write by itself, at most 500 of them. Those whose precondition fails are skipped.
+  /// May apply a write twice, unless it has a precondition.
+  asio::awaitable<void> batch_write(std::vector<FirestoreWrite> writes);
   asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query);
 
   /// For people: the project, and whether this is the emulator or Google's service.

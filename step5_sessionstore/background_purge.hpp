@@ -11,18 +11,22 @@
 
 namespace sessions {
 
-/// Purges a store on the event loop, again and again, for as long as this object lives. A purge
-/// that fails is logged.
+/// Purges a store on the event loop for as long as this object lives: soon after the start, since
+/// some servers live shorter than a minute, and then again and again. The pauses are random, so
+/// that several servers do not all do it at once. A purge that fails is logged.
 class BackgroundPurge {
  public:
-  BackgroundPurge(EventLoop& event_loop, SessionStore& store, std::chrono::milliseconds interval);
-  /// Waits for the purge that is under way, if there is one.
+  /// A pause takes `interval`, and up to half as much again.
+  BackgroundPurge(EventLoop& event_loop, SessionStore& store,
+                  std::chrono::milliseconds interval = std::chrono::minutes{1});
+  /// Waits for the call of purge() that is under way, if there is one.
   ~BackgroundPurge();
   BackgroundPurge(const BackgroundPurge&) = delete;
   BackgroundPurge& operator=(const BackgroundPurge&) = delete;
 
  private:
   asio::awaitable<void> run();
+  asio::awaitable<void> purge();
 
   EventLoop& event_loop_;
   SessionStore& store_;

@@ -1,5 +1,7 @@
 #include "firestore_session_store.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -22,7 +24,7 @@ FirestoreTime now() {
 }
 
 std::string path_of(const SessionToken& token) {
-  return std::string{kCollection} + '/' + std::string{token.text()};
+  return fmt::format("{}/{}", kCollection, token.text());
 }
 
 std::optional<SessionToken> token_of(const FirestoreDocument& document) {
@@ -120,8 +122,8 @@ asio::awaitable<SessionStore::Access> FirestoreSessionStore::increment(SessionTo
       log_corrupt_record(token, field + " cannot be incremented");
       return false;
     }
-    fields[field] = *result;
-    changed.set(field, std::int64_t{std::stoll(*result)});
+    fields[field] = std::to_string(*result);
+    changed.set(field, *result);
     return true;
   });
 }
@@ -158,29 +160,23 @@ asio::awaitable<void> FirestoreSessionStore::destroy_all(std::string username) {
   } while (documents.size() == kBatch);
 }
 
-asio::awaitable<void> FirestoreSessionStore::purge() {
-  std::vector<FirestoreDocument> documents;
-  do {
-    FirestoreQuery query;
-    query.collection = kCollection;
-    query.field = kExpireAt;
-    query.comparison = FirestoreQuery::Comparison::kLessOrEqual;
-    query.value = firestore_value(now());
-    query.limit = kBatch;
-    documents = co_await firestore_.run_query(std::move(query));
-    for (const auto& document : documents) {
-      // Another server, whose clock is behind, may have renewed the session after the query.
-      std::vector<FirestoreWrite> writes{
-          FirestoreWrite::remove(document.path).if_unchanged(document)};
-      try {
-        co_await firestore_.commit(std::move(writes));
-      } catch (const FirestoreError& error) {
-        if (error.status() != "FAILED_PRECONDITION" && error.status() != "NOT_FOUND") {
-          throw;
-        }
-      }
-    }
-  } while (documents.size() == kBatch);
+asio::awaitable<bool> FirestoreSessionStore::purge() {
+  FirestoreQuery query;
+  query.collection = kCollection;
+  query.field = kExpireAt;
+  query.comparison = FirestoreQuery::Comparison::kLessOrEqual;
+  query.value = firestore_value(now());
+  query.limit = kBatch;
+  const auto documents = co_await firestore_.run_query(std::move(query));
+  std::vector<FirestoreWrite> writes;
+  for (const auto& document : documents) {
+    // Another server, whose clock is behind, may have renewed the session after the query.
+    writes.push_back(FirestoreWrite::remove(document.path).if_unchanged(document));
+  }
+  if (!writes.empty()) {
+    co_await firestore_.batch_write(std::move(writes));
+  }
+  co_return documents.size() == kBatch;
 }
 
 asio::awaitable<void> FirestoreSessionStore::ping() { return firestore_.ping(); }

@@ -13,7 +13,7 @@ namespace sessions {
 /// are the timestamps `createdAt`, `seenAt` and `expireAt`; the last is meant for a TTL policy,
 /// which can be a day late, so it is checked with every access.
 ///
-/// Each access is a transaction: one call that begins it and reads, one that commits. The time is
+/// Each access is an optimistic transaction: one call reads, one commits. The time is
 /// this server's, so the clocks of several servers have to agree, as NTP makes them.
 class FirestoreSessionStore : public SessionStore {
  public:
@@ -31,8 +31,8 @@ class FirestoreSessionStore : public SessionStore {
   asio::awaitable<void> destroy(SessionToken token) override;
   asio::awaitable<std::vector<SessionSummary>> list(std::string username) override;
   asio::awaitable<void> destroy_all(std::string username) override;
-  /// Deletes what has expired, for a database without a TTL policy.
-  asio::awaitable<void> purge() override;
+  /// Deletes 500 of what has expired, for a database without a TTL policy.
+  asio::awaitable<bool> purge() override;
   asio::awaitable<void> ping() override;
 
  private:

@@ -117,7 +117,7 @@ int main(int argc, char** argv) {
       return check_session_store(event_loop, *store);
     }
     Application application{settings, *store};
-    const BackgroundPurge purge{event_loop, *store, session_lifetime(settings).idle};
+    const BackgroundPurge purge{event_loop, *store};
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Get, Method::Post}, application, &Application::login);

@@ -39,7 +39,7 @@ asio::awaitable<SessionStore::Access> MemorySessionStore::increment(SessionToken
       log_corrupt_record(token, field + " cannot be incremented");
       return false;
     }
-    fields.insert_or_assign(std::move(field), *std::move(result));
+    fields.insert_or_assign(std::move(field), std::to_string(*result));
     return true;
   });
 }
@@ -75,9 +75,9 @@ asio::awaitable<void> MemorySessionStore::destroy_all(std::string username) {
   co_return;
 }
 
-asio::awaitable<void> MemorySessionStore::purge() {
+asio::awaitable<bool> MemorySessionStore::purge() {
   remove_if([this, now = Clock::now()](const Record& record) { return has_expired(record, now); });
-  co_return;
+  co_return false;
 }
 
 asio::awaitable<void> MemorySessionStore::ping() { co_return; }

@@ -31,7 +31,7 @@ class MemorySessionStore : public SessionStore {
   asio::awaitable<void> destroy(SessionToken token) override;
   asio::awaitable<std::vector<SessionSummary>> list(std::string username) override;
   asio::awaitable<void> destroy_all(std::string username) override;
-  asio::awaitable<void> purge() override;
+  asio::awaitable<bool> purge() override;
   asio::awaitable<void> ping() override;
 
   /// How many records there are, expired ones that have not been purged included.

@@ -182,7 +182,7 @@ asio::awaitable<void> RedisSessionStore::destroy_all(std::string username) {
   co_await destroy_all_.run(redis_, 1, index_key(username));
 }
 
-asio::awaitable<void> RedisSessionStore::purge() { co_return; }
+asio::awaitable<bool> RedisSessionStore::purge() { co_return false; }
 
 asio::awaitable<void> RedisSessionStore::ping() { return redis_.ping(); }
 

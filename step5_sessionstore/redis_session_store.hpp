@@ -30,7 +30,7 @@ class RedisSessionStore : public SessionStore {
   asio::awaitable<std::vector<SessionSummary>> list(std::string username) override;
   asio::awaitable<void> destroy_all(std::string username) override;
   /// Does nothing: Redis removes expired keys itself.
-  asio::awaitable<void> purge() override;
+  asio::awaitable<bool> purge() override;
   asio::awaitable<void> ping() override;
 
  private:

@@ -20,13 +20,13 @@ void require_field_name(std::string_view name) {
   }
 }
 
-std::optional<std::string> sum(std::string_view text, std::int64_t increment) {
+std::optional<std::int64_t> sum(std::string_view text, std::int64_t increment) {
   std::int64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
   if (std::to_string(number) != text || __builtin_add_overflow(number, increment, &number)) {
     return std::nullopt;
   }
-  return std::to_string(number);
+  return number;
 }
 
 void log_corrupt_record(const SessionToken& token, std::string_view problem) {

@@ -21,9 +21,9 @@ bool is_field_name(std::string_view name);
 /// Throws std::invalid_argument unless a field may have this name.
 void require_field_name(std::string_view name);
 
-/// The sum as text, or nothing if the text is not a whole number as std::to_string() writes it, or
-/// if the sum leaves 64 bits.
-std::optional<std::string> sum(std::string_view text, std::int64_t increment);
+/// The sum, or nothing if the text is not a whole number as std::to_string() writes it, or if the
+/// sum leaves 64 bits.
+std::optional<std::int64_t> sum(std::string_view text, std::int64_t increment);
 
 /// Logs that a record was taken for no session. `problem` must not quote what is in it.
 void log_corrupt_record(const SessionToken& token, std::string_view problem);

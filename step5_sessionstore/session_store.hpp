@@ -66,8 +66,8 @@ class SessionStore {
   /// Ends all sessions of the user.
   virtual asio::awaitable<void> destroy_all(std::string username) = 0;
 
-  /// Removes what has expired and is still there.
-  virtual asio::awaitable<void> purge() = 0;
+  /// Removes what has expired and is still there, or a part of it. True if there may be more.
+  virtual asio::awaitable<bool> purge() = 0;
   /// Tests the connection.
   virtual asio::awaitable<void> ping() = 0;
 };

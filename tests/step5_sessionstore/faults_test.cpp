@@ -284,7 +284,9 @@ TEST_F(Step5FirestoreRecord, PastItsLifetimeIsNoSessionThoughItsExpiryIsLater) {
   EXPECT_TRUE(client().get("/").contains(kAnonymous));
 }
 
-TEST_F(Step5FirestoreRecord, IsPurgedWhenItHasExpired) {
+TEST_F(Step5FirestoreRecord, ThatHasExpiredIsPurgedByAServerThatStarts) {
+  change("expireAt", {{"timestampValue", "2020-01-01T00:00:00Z"}});
+  const ServerProcess another{kStep, world().environment()};
   EXPECT_TRUE(wait_until([&] { return project().ids("sessions").empty(); }, seconds{40}));
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "behind_fault_proxy.hpp"
+#include "errors.hpp"
 #include "firestore_session_store.hpp"
 
 namespace sessions::test {
@@ -42,7 +43,16 @@ class Step5FirestorePurge : public BehindFaultProxy {
                                         other_server();
                                         return answer;
                                       }});
-    event_loop_.wait_for(store_->purge());
+    while (event_loop_.wait_for(store_->purge())) {
+    }
+  }
+
+  /// The next deletion has this status (google.rpc.Code).
+  void answer_with_status(int code) {
+    proxy_->fail("batchWrite", 1, Fault::rewrite([code](nlohmann::json answer) {
+                   answer.at("status").at(0)["code"] = code;
+                   return answer;
+                 }));
   }
 
  private:
@@ -61,6 +71,7 @@ TEST_F(Step5FirestorePurge, TakesMoreThanOneQueryFinds) {
   create(501);
   purge([] {});
   EXPECT_THAT(sessions(), IsEmpty());
+  EXPECT_THAT(proxy_->calls("batchWrite"), testing::SizeIs(2));
 }
 
 TEST_F(Step5FirestorePurge, LeavesASessionThatIsRenewedMeanwhile) {
@@ -81,10 +92,15 @@ TEST_F(Step5FirestorePurge, GoesOnAfterASessionThatIsDestroyedMeanwhile) {
   EXPECT_THAT(sessions(), IsEmpty());
 
   // The emulator calls that FAILED_PRECONDITION. Google's documentation does not say which it is.
-  create(2);
-  proxy_->fail("commit", 1, Fault::refuse(404, "NOT_FOUND"));
+  create(1);
+  answer_with_status(5);  // NOT_FOUND
   purge([] {});
-  EXPECT_THAT(sessions(), testing::SizeIs(1));
+}
+
+TEST_F(Step5FirestorePurge, ReportsADeletionThatFailsForAnotherReason) {
+  create(1);
+  answer_with_status(14);  // UNAVAILABLE
+  EXPECT_THROW(purge([] {}), ServiceUnavailable);
 }
 
 }  // namespace

@@ -448,7 +448,7 @@ class ForbiddenStore : public SessionStore {
     return refuse<std::vector<SessionSummary>>();
   }
   asio::awaitable<void> destroy_all(std::string /*username*/) override { return refuse<void>(); }
-  asio::awaitable<void> purge() override { return refuse<void>(); }
+  asio::awaitable<bool> purge() override { return refuse<bool>(); }
   asio::awaitable<void> ping() override { return refuse<void>(); }
 
  private:
