@@ -30,7 +30,8 @@ class Servers:
         return self.ports[0]
 
     def resident_mib(self):
-        return sum(server.resident_mib() for server in self.processes)
+        """That of the largest, for a target is for each."""
+        return max(server.resident_mib() for server in self.processes)
 
     def output(self):
         return "\n".join(server.output() for server in self.processes)
