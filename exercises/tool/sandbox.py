@@ -205,7 +205,8 @@ class Sandbox:
                 env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **environment})
             output = KeptOutput(process.stdout)
             users = range(self.first_user, self.first_user + 3)
-            deadline = time.monotonic() + limits.seconds + 10
+            started = time.monotonic()
+            deadline = started + limits.seconds + 10
             while process.poll() is None and time.monotonic() < deadline:
                 if not has_cgroup and _resident(users) > limits.memory:
                     outcome.out_of_memory = True
@@ -214,7 +215,9 @@ class Sandbox:
             if process.poll() is None:
                 process.terminate()
             outcome.exit_code = process.wait(20)
-            outcome.timed_out = outcome.exit_code in (124, 137) and not outcome.out_of_memory
+            # 137 may also be what the kernel killed for want of memory.
+            outcome.timed_out = (outcome.exit_code in (124, 137) and not outcome.out_of_memory
+                                 and time.monotonic() - started >= limits.seconds)
             outcome.output = output.text()
             if has_cgroup:
                 outcome.out_of_memory = cgroup.ran_out_of_memory()
