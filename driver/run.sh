@@ -39,22 +39,31 @@ verb_run() {
   host=${option[host]-${HOST:-127.0.0.1}}
   port=${option[port]-${PORT-}}
   # 0 is up to the server, which can tell what is free best; the others need to know it before.
-  [[ $port == 0 && $instances == 1 && -z $watch ]] || port=$(port_for "$step" "$host" "$port")
-  build "$step"
+  [[ $port == 0 && $instances == 1 && -z $watch$inspecting ]] || port=$(port_for "$step" "$host" "$port")
+  build "$step" ${inspecting:+inspector}
   case " ${server[*]} " in *' --help '* | *' -h '*) exec "${server[@]}" ;; esac
 
   prepare_to_stop
   [[ $step == step4_* ]] || use_secret "${option[secret-file]-}"
   start_store "$store"
   remember_run "$step"
+  local visitors=$port ready
+  if [[ -z $inspecting ]]; then
+    exec {ready}>&1
+  else
+    exec {ready}>"$temporary_folder/step.log"
+    put_inspector_before "$visitors"
+  fi
   if ((instances == 1)); then
     server+=(--host "$host" --port "$port")
-    start "${server[@]}"
+    start "${server[@]}" >&"$ready"
   else
     start_instances "$instances" "${server[@]}"
     start_nginx "$host" "$port"
-    echo "$step listening on http://$host:$port"
+    echo "$step listening on http://$host:$port" >&"$ready"
   fi
+  exec {ready}>&-
+  [[ -z $inspecting ]] || say_inspected "$step" "$visitors" "$temporary_folder/step.log"
   if [[ -n $watch ]]; then
     watch_and_restart "$step" "${server[@]}"
   fi
@@ -147,6 +156,9 @@ start_nginx() {
   printf -v servers 'server 127.0.0.1:%s max_fails=1 fail_timeout=1s; ' "${ports[@]}"
   settings=${settings//@SERVERS@/$servers}
   settings=${settings//@HOST@/$host}
+  # So that the inspector can say which instance answered.
+  [[ -z $inspecting ]] ||
+    settings=${settings/proxy_http_version/add_header X-Instance \$upstream_addr always; proxy_http_version}
   echo "${settings//@PORT@/$port}" >"$temporary_folder/nginx.conf"
   : >"$log"
   start nginx -e stderr -p "$temporary_folder" -c nginx.conf \

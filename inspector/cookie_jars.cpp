@@ -115,7 +115,6 @@ Jar& CookieJars::seen(std::uint64_t connection, const std::string& user_agent,
   }
   jar.last_seen = now();
   jar.requests += 1;
-  jar.deleted.clear();
   return jar;
 }
 
@@ -140,6 +139,7 @@ Jar* CookieJars::answered(std::uint64_t connection, std::uint64_t id,
       jar->deleted = cookie.first;
     } else {
       put(*jar, cookie, attributes, expires);
+      jar->deleted.clear();
     }
   }
   // Who else has shared the jar so far has not got this cookie.

@@ -38,7 +38,7 @@ struct Jar {
   std::deque<CookiePair> past;  ///< what it held before, the newest first
   Time last_seen = 0;
   std::uint64_t requests = 0;
-  std::string deleted;  ///< the name of the cookie that the last answer has deleted
+  std::string deleted;  ///< the cookie that an answer has deleted, if none has set one since
 };
 
 /// The jars. Nothing on the wire says which visitor sent a request, so this goes by what it can

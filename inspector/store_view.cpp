@@ -105,8 +105,9 @@ class FirestoreView : public StoreView {
   static json record_of(const json& document) {
     const auto name = document.at("name").get<std::string>();
     constexpr std::string_view kDocuments = "/documents/";
+    const auto present = document.value("fields", json::object());
     auto fields = json::array();
-    for (const auto& [field, value] : document.value("fields", json::object()).items()) {
+    for (const auto& [field, value] : present.items()) {
       const auto& content = value.front();
       fields.push_back({field, content.is_string() ? content.get<std::string>() : content.dump()});
     }

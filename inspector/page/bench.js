@@ -53,6 +53,7 @@ export class Bench {
   constructor(model) {
     this.#model = model;
     const {elements} = this.#form;
+    this.offer([]);
     elements.source.addEventListener('change', () => this.#takeSource());
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();

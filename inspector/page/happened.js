@@ -131,6 +131,10 @@ export class Happened {
     button.textContent = 'Copied';
   }
 
+  exchange(id) {
+    return this.#exchanges.get(id);
+  }
+
   // The command that sends the same request again.
   curl(exchange) {
     const skipped = /^(host|content-length|connection|accept-encoding)$/i;

@@ -3,6 +3,9 @@
 import {decoded, holds, names, verdict} from './cookies.js';
 import {colour, duration, element, flash, visitorName} from './dom.js';
 
+// Claims that every token has (RFC 7519, section 4.1); the others are the application's.
+const isOrdinary = (claim) => ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'].includes(claim);
+
 export class Jars {
   #list = document.querySelector('#jars .scroll');
   #cards = new Map();  // by the jar's number
@@ -17,7 +20,7 @@ export class Jars {
     const before = this.#cards.get(jar.id);
     const card = colour(element('article', {class: 'card', id: `jar-${jar.id}`, tabindex: -1, 'aria-label': visitorName(jar)}), jar.id);
     card.append(element('h3', {}, visitorName(jar), element('small', {}, `${jar.requests} requests`)));
-    if (jar.deleted) card.append(element('p', {class: 'empty bad'}, `The last answer has deleted “${jar.deleted}”.`));
+    if (jar.deleted) card.append(element('p', {class: 'empty bad'}, `An answer has deleted “${jar.deleted}”.`));
     if (jar.cookies.length === 0 && !jar.deleted) card.append(element('p', {class: 'empty'}, 'No cookies.'));
     card.append(...jar.cookies.map((cookie) => this.#cookie(cookie)));
     if (before) before.card.replaceWith(card);
@@ -35,9 +38,11 @@ export class Jars {
     if (judged.expires !== null) left.dataset.until = judged.expires;
     const list = element('dl', {class: 'mono'});
     const add = (name, value) => list.append(element('dt', {}, name), element('dd', {}, value));
-    if (header) add('header', JSON.stringify(header));
-    for (const [name, value] of Object.entries(claims ?? {})) add(name, this.#claim(name, value));
+    // What names a record comes first, for the card may be too short for all.
+    const entries = Object.entries(claims ?? {}).sort(([a], [b]) => isOrdinary(a) - isOrdinary(b));
+    for (const [name, value] of entries) add(name, this.#claim(name, value));
     if (claims === null) add('names', this.#claim('', cookie.value));
+    if (header) add('header', JSON.stringify(header));
     if (cookie.attributes) add('set with', cookie.attributes);
     const raw = parts.flatMap((part, i) => [i ? '.' : '', element('span', {class: header ? `part-${i}` : undefined}, part)]);
     return element('div', {class: 'cookie'},
@@ -48,8 +53,8 @@ export class Jars {
 
   // A claim that may name a record is a link to it. Which records there are is not known before a click.
   #claim(name, value) {
-    if (['exp', 'iat', 'nbf'].includes(name)) return `${value} (${new Date(value * 1000).toLocaleString()})`;
-    if (typeof value !== 'string' || value === '' || name === 'aud') return JSON.stringify(value);
+    if (['exp', 'iat', 'nbf'].includes(name)) return `${value} = ${new Date(value * 1000).toLocaleString('sv').slice(0, 16)}`;
+    if (typeof value !== 'string' || value === '' || isOrdinary(name)) return JSON.stringify(value);
     const follow = () => this.#model.showRecord((record) => names(record.key, value));
     return element('button', {class: 'link mono', type: 'button', title: 'to its record in the store', onclick: follow}, value);
   }

@@ -54,7 +54,7 @@ export class Store {
     }
     const card = element('article', {class: 'card record', tabindex: -1, 'aria-label': record.key},
       element('h3', {class: 'mono'}, record.key, element('small', {}, record.type)),
-      element('p', {class: 'cookie-line'}, element('span', {class: 'countdown'}), element('span', {class: 'holders'})), list);
+      element('p', {class: 'countdown'}), element('p', {class: 'holders'}), list);
     if (before) before.card.replaceWith(card);
     else this.#list.append(card);
     if (!before || before.gone) flash(card);

@@ -93,6 +93,10 @@ class Browser:
         entries = self._send("POST", "/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if "/favicon.ico" not in entry["message"]]
 
+    def devtools(self, command, **parameters):
+        """Runs a command of the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/)."""
+        return self._send("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
     def screenshot(self, path):
         pathlib.Path(path).write_bytes(base64.b64decode(self._send("GET", "/screenshot")))
 
