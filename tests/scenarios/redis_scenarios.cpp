@@ -232,7 +232,8 @@ void RedisScenarios::connects_to_name_with_several_addresses() {
   const asio::ip::tcp::acceptor silent{
       context, {asio::ip::address_v6::loopback(), static_cast<std::uint16_t>(redis().port())}};
   ServerProcess patient{step(), {{"REDIS_URL", url}}, {}, hosts.launcher()};
-  EXPECT_TRUE(wait_until([&] { return visits_in(visit("alice", patient.url())) == 2; }));
+  // Not exactly 2: a visit that was answered 503 may have been counted.
+  EXPECT_TRUE(wait_until([&] { return visits_in(visit("alice", patient.url())) >= 2; }));
 
   RedisProcess locked{{"--requirepass", "sesame"}};
   ServerProcess wrong{step(),
