@@ -48,7 +48,7 @@ int run_step(int argc, const char* const* argv, const StepDescription& step,
       block_stop_signals();  // a check has nothing to finish
     }
     return body(settings);
-  } catch (const CLI::CallForHelp&) {
+  } catch (const CLI::Success&) {  // --help or --version
     return 0;
   } catch (const SettingError& error) {
     std::cerr << step.name << ": " << error.what() << '\n';

@@ -64,11 +64,13 @@ Settings::Settings(const StepDescription& step, int argc, const char* const* arg
     command_line.add_flag("--check", check_,
                           "test the connection to the store and exit with 0 or 1");
   }
+  command_line.set_version_flag("--version", fmt::format("{} {}", step.name, SESSIONS_VERSION));
   command_line.footer(environment_help(step));
   try {
     command_line.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << command_line.help() << std::flush;
+  } catch (const CLI::Success& help_or_version) {
+    command_line.exit(help_or_version);
+    std::cout << std::flush;
     if (!std::cout) {
       throw std::runtime_error{"cannot write to standard output"};
     }

@@ -12,6 +12,7 @@ namespace sessions::test {
 
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::Not;
 using testing::StartsWith;
 
@@ -19,6 +20,7 @@ std::span<const Scenario<ProgramScenarios>> ProgramScenarios::all() {
   using Self = ProgramScenarios;
   static constexpr std::array kAll{
       Scenario<Self>{"HelpListsEverySetting", &Self::help_lists_every_setting},
+      Scenario<Self>{"VersionIsShown", &Self::version_is_shown},
       Scenario<Self>{"AnnouncesTheRealPort", &Self::announces_real_port},
       Scenario<Self>{"EnvironmentSetsHostAndThreads", &Self::environment_sets_host_and_threads},
       Scenario<Self>{"ListensOnIpv6", &Self::listens_on_ipv6},
@@ -36,6 +38,12 @@ std::span<const Scenario<ProgramScenarios>> ProgramScenarios::all() {
       Scenario<Self>{"LogsHoldNoSecrets", &Self::logs_hold_no_secrets},
   };
   return kAll;
+}
+
+void ProgramScenarios::version_is_shown() {
+  const auto version = run_program({"--version"}, {{"SECRET_KEY", ""}});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.standard_output, MatchesRegex(step() + " [0-9]+\\.[0-9]+\\.[0-9]+\n"));
 }
 
 void ProgramScenarios::help_lists_every_setting() {

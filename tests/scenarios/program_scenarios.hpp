@@ -19,6 +19,7 @@ class ProgramScenarios : public StepTest {
 
  private:
   void help_lists_every_setting();
+  void version_is_shown();
   void announces_real_port();
   void environment_sets_host_and_threads();
   void listens_on_ipv6();
