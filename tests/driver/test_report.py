@@ -7,6 +7,8 @@ import sys
 import tempfile
 import unittest
 
+from tests.report import reason_of
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 PROJECT = """\
@@ -52,6 +54,13 @@ class Report(unittest.TestCase):
         self.assertIn("Skipped: 1 test: the emulator is not installed\n", text)
         self.assertTrue(text.endswith("100% tests passed, 0 tests failed out of 2\n"), text)
         self.assertLessEqual(len(text.splitlines()), 5)
+
+    def test_the_reason_of_a_skip_is_found_whoever_skips(self):
+        for output in ("x.cpp:1: Skipped\nno nginx\n\n[  SKIPPED ] Suite.Test",
+                       "setUpModule (tests.browser.test_browser) ... skipped 'no nginx'\n\nOK (skipped=1)",
+                       "skipped: no nginx\n"):
+            self.assertEqual(reason_of(output), "no nginx")
+        self.assertEqual(reason_of("nothing"), "no reason given")
 
     def test_a_failure_is_shown_with_its_output(self):
         text, status = self.report(failing="cat nowhere")
