@@ -7,7 +7,6 @@ import sys
 import tempfile
 import threading
 import unittest
-from pathlib import Path
 
 from exercises.tool.catalogue import ROOT
 from exercises.tool.sandbox import CHECK_USER, KEPT_OUTPUT, SERVER_USER, SUBMISSION_USER, Limits, Sandbox, probe
