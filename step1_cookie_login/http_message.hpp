@@ -43,8 +43,9 @@ inline constexpr std::string_view kPageHeaders =
     "Cache-Control: no-store\r\n"
     "Vary: Cookie\r\n"
     "X-Content-Type-Options: nosniff\r\n"
-    "Content-Security-Policy: default-src 'none'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'\r\n";
+    "Content-Security-Policy: default-src 'none'; style-src "
+    "'sha256-tt0F2r6rb9O0hsjJYUJarlXsMxTLTcw59ZIl5SVbAyg='; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n";
 
 /// An answer. The server adds the headers that are its own business, such as the length.
 class Response {

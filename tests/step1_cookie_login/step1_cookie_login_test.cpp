@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <regex>
+
 #include "http_message.hpp"
 #include "http_scenarios.hpp"
 #include "pages.hpp"
@@ -243,9 +245,14 @@ TEST_F(Step1Cookie, CookiesAreNotSecureWithoutTheSetting) {
   }
 }
 
-TEST_F(Step1Cookie, PagesMayLoadNothingAndSendFormsHereOnly) {
-  EXPECT_EQ(HttpClient{server().url()}.get("/").header("Content-Security-Policy"),
-            "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'");
+TEST_F(Step1Cookie, PagesMayLoadNothingButTheirStyleAndSendFormsHereOnly) {
+  const auto page = HttpClient{server().url()}.get("/");
+  std::smatch style;
+  ASSERT_TRUE(std::regex_search(page.body, style, std::regex{"<style>([^<]+)</style>"}));
+  EXPECT_EQ(page.header("Content-Security-Policy"),
+            fmt::format("default-src 'none'; style-src 'sha256-{}'; form-action 'self'; "
+                        "base-uri 'none'; frame-ancestors 'none'",
+                        sha256_in_base64(style[1])));
 }
 
 TEST_F(Step1Cookie, MalformedRequestIsAnsweredInOurOwnWords) {
