@@ -67,7 +67,8 @@ AccessToken parse_token(const std::string& answer) {
   try {
     const auto token = json::parse(answer);
     return {token.at("access_token").get<std::string>(),
-            steady_clock::now() + seconds{token.at("expires_in").get<std::int64_t>()}};
+            steady_clock::now() + seconds{token.at("expires_in").get<std::int64_t>()},
+            {}};
   } catch (const json::exception&) {
     throw ServiceUnavailable{"the answer to the request for an access token is malformed"};
   }
@@ -141,7 +142,7 @@ DefaultCredentials read_credentials(const std::filesystem::path& path) {
 
 asio::awaitable<AccessToken> EmulatorOwner::fetch(HttpTransport& /*http*/,
                                                   Deadline /*deadline*/) const {
-  co_return AccessToken{"owner", steady_clock::time_point::max()};
+  co_return AccessToken{"owner", steady_clock::time_point::max(), {}};
 }
 
 ServiceAccount::ServiceAccount(std::string email, std::string key_id, std::string private_key,

@@ -23,7 +23,7 @@ inline constexpr EnvironmentVariable kGceMetadataHost{
 struct AccessToken {
   std::string value;
   std::chrono::steady_clock::time_point expires;
-  std::string quota_project = {};  ///< is charged for the calls; empty: the project that is called
+  std::string quota_project;  ///< is charged for the calls; empty: the project that is called
 };
 
 /// Where access tokens come from. Used on the event loop.
