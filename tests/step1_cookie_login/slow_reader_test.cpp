@@ -9,24 +9,14 @@
 namespace sessions::test {
 namespace {
 
-constexpr int kSessions = 10'000;
-constexpr std::size_t kPageBytes = kSessions * 70;  // at least: each session is a line
+constexpr std::size_t kPageBytes = 1'000'000;
 // So few that what the sockets then hold is far less than the rest.
 constexpr std::size_t kReadBytes = 16'000;
 
-class Step5SlowReader : public testing::Test {
+class Step1SlowReader : public testing::Test {
  protected:
-  Step5SlowReader() {
-    HttpClient client{server_.url()};
-    for (int number = 0; number < kSessions; ++number) {
-      cookie_ = logged_in_cookie(client, "alice");
-    }
-  }
-
   ServerProcess& server() { return server_; }
-  std::string long_request() const {
-    return request_text("GET", "/sessions", "Cookie: session=" + cookie_ + "\r\n");
-  }
+  static std::string long_request() { return request_text("GET", "/long"); }
   /// A client that has asked for the long page, has read some of it and then reads no more.
   std::unique_ptr<RawConnection> slow_reader() const {
     auto reader = std::make_unique<RawConnection>(server_.url(), RawConnection::Reader::kSlow);
@@ -36,17 +26,14 @@ class Step5SlowReader : public testing::Test {
   }
   static void expect_complete(const Response& response) {
     EXPECT_EQ(response.status, 200);
-    EXPECT_GT(response.body.size(), kPageBytes);
-    EXPECT_THAT(response.body, testing::StartsWith("<!DOCTYPE html>"));
-    EXPECT_THAT(response.body, testing::EndsWith("</html>\n"));
+    EXPECT_EQ(response.body, std::string(kPageBytes, '.'));
   }
 
  private:
-  ServerProcess server_{"step5_sessionstore", {{"SESSION_TTL", "600"}}, {"--threads", "1"}};
-  std::string cookie_;
+  ServerProcess server_{"long_page", {}, {"--threads", "1"}};
 };
 
-TEST_F(Step5SlowReader, GetsTheWholePageAndHoldsUpNobody) {
+TEST_F(Step1SlowReader, GetsTheWholePageAndHoldsUpNobody) {
   const auto reader = slow_reader();
   HttpClient other{server().url()};
   const auto before = Clock::now();
@@ -59,7 +46,7 @@ TEST_F(Step5SlowReader, GetsTheWholePageAndHoldsUpNobody) {
   expect_complete(reader->read_response());
 }
 
-TEST_F(Step5SlowReader, IsNotAnsweredBetweenTwoHalvesOfAPage) {
+TEST_F(Step1SlowReader, IsNotAnsweredBetweenTwoHalvesOfAPage) {
   const auto reader = slow_reader();
   reader->send(request_text("GET", "/"));
   // When the next client has its answer, the one worker has read that request.
@@ -68,11 +55,8 @@ TEST_F(Step5SlowReader, IsNotAnsweredBetweenTwoHalvesOfAPage) {
   EXPECT_EQ(reader->read_to_end(), "");
 }
 
-TEST_F(Step5SlowReader, ThatLeavesInTheMiddleDoesNoHarm) {
+TEST_F(Step1SlowReader, ThatLeavesInTheMiddleDoesNoHarm) {
   constexpr int kReaders = 100;
-  HttpClient login{server().url()};
-  const auto short_request =
-      request_text("GET", "/", "Cookie: session=" + logged_in_cookie(login, "bob") + "\r\n");
   std::size_t resident_bytes = 0;
   for (int number = 1; number <= kReaders; ++number) {
     auto leaving = slow_reader();
@@ -82,10 +66,9 @@ TEST_F(Step5SlowReader, ThatLeavesInTheMiddleDoesNoHarm) {
     leaving.reset();
     // The descriptor of the one is that of the next.
     RawConnection next{server().url()};
-    next.send(short_request);
-    const auto page = next.read_response();
-    EXPECT_EQ(visits_in(page), number);
-    EXPECT_TRUE(page.contains("Logged in as bob"));
+    const auto name = std::to_string(number);
+    next.send(request_text("GET", "/", "Cookie: name=" + name + "\r\n"));
+    EXPECT_EQ(next.read_response().body, name);
     EXPECT_EQ(next.read_for(milliseconds{0}), "");
     if (number == kReaders / 5) {
       resident_bytes = server().process().resident_bytes();
@@ -94,7 +77,7 @@ TEST_F(Step5SlowReader, ThatLeavesInTheMiddleDoesNoHarm) {
   EXPECT_LT(server().process().resident_bytes(), resident_bytes + kReaders * kPageBytes / 3);
 }
 
-TEST_F(Step5SlowReader, GetsTheWholePageThoughTheServerIsAskedToStop) {
+TEST_F(Step1SlowReader, GetsTheWholePageThoughTheServerIsAskedToStop) {
   const auto reader = slow_reader();
   server().process().signal(SIGTERM);
   EXPECT_TRUE(wait_until([&] {
