@@ -18,6 +18,8 @@ constexpr std::uint64_t kClockSkew = 60;      // between the servers that share 
 
 bool is_blank(unsigned char byte) { return std::isspace(byte) != 0; }
 
+}  // namespace
+
 std::vector<SigningKey> signing_keys(const Settings& settings) {
   std::vector<std::string> secrets{settings[kSecretKey]};
   if (secrets.front().empty()) {
@@ -39,6 +41,8 @@ std::vector<SigningKey> signing_keys(const Settings& settings) {
   }
   return {secrets.begin(), secrets.end()};
 }
+
+namespace {
 
 std::uint64_t seconds_since_epoch() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(

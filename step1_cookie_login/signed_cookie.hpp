@@ -20,13 +20,16 @@ inline constexpr EnvironmentVariable kSecretKeyFallbacks{
 /// How long a signed cookie is valid, as long as Flask's sessions are.
 inline constexpr std::chrono::seconds kTokenLifetime = std::chrono::days{31};
 
+/// The key that signs, and after it the old ones. Throws SettingError if a key is missing,
+/// shorter than 32 bytes (RFC 7518, section 3.2), or begins or ends with a blank.
+std::vector<SigningKey> signing_keys(const Settings& settings);
+
 /// Keeps one value in a cookie as a JWT (RFC 7519) signed with HMAC-SHA-256. Signed, not encrypted:
 /// anybody who holds the cookie can read the value. It is valid for kTokenLifetime.
 class SignedCookie {
  public:
   /// `claim` names the value inside the token and, as the token's audience, ties it to this use:
-  /// a token that was signed for another claim is not accepted. Throws SettingError if a key is
-  /// missing, shorter than 32 bytes (RFC 7518, section 3.2), or begins or ends with a blank.
+  /// a token that was signed for another claim is not accepted. Throws as signing_keys() does.
   SignedCookie(const Settings& settings, std::string_view name, std::string claim);
 
   /// The value, or nothing if there is no cookie or it does not verify, whatever the reason. A

@@ -11,17 +11,17 @@
 namespace sessions {
 namespace {
 
-std::string base64url(std::string_view bytes) {
-  auto encoded = jwt::base64_encode(bytes.data(), bytes.size());
-  encoded.resize(jwt::base64_uri_encode(encoded.data(), encoded.size()));
-  return encoded;
-}
-
 const unsigned char* bytes_of(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
 }  // namespace
+
+std::string base64url(std::string_view bytes) {
+  auto encoded = jwt::base64_encode(bytes.data(), bytes.size());
+  encoded.resize(jwt::base64_uri_encode(encoded.data(), encoded.size()));
+  return encoded;
+}
 
 SigningKey::SigningKey(std::string secret) : secret_{std::move(secret)} {
   const std::unique_ptr<EVP_MAC, decltype(&EVP_MAC_free)> hmac{
@@ -37,15 +37,21 @@ SigningKey::SigningKey(std::string secret) : secret_{std::move(secret)} {
   }
 }
 
-bool SigningKey::has_signed(std::string_view text, std::string_view signature) const {
+std::string SigningKey::hmac(std::string_view text) const {
   const Context context{EVP_MAC_CTX_dup(prepared_.get())};
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  std::size_t digest_size = 0;
+  std::string digest(EVP_MAX_MD_SIZE, '\0');
+  std::size_t size = 0;
   if (!context || EVP_MAC_update(context.get(), bytes_of(text), text.size()) != 1 ||
-      EVP_MAC_final(context.get(), digest.data(), &digest_size, digest.size()) != 1) {
+      EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(digest.data()), &size,
+                    digest.size()) != 1) {
     throw std::runtime_error{"OpenSSL cannot compute an HMAC"};
   }
-  const auto expected = base64url({reinterpret_cast<const char*>(digest.data()), digest_size});
+  digest.resize(size);
+  return digest;
+}
+
+bool SigningKey::has_signed(std::string_view text, std::string_view signature) const {
+  const auto expected = base64url(hmac(text));
   return signature.size() == expected.size() &&
          CRYPTO_memcmp(signature.data(), expected.data(), expected.size()) == 0;
 }

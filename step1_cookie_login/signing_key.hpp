@@ -9,6 +9,9 @@
 
 namespace sessions {
 
+/// Any bytes as text for cookies, URLs and names (RFC 4648, section 5), without padding.
+std::string base64url(std::string_view bytes);
+
 /// OpenSSL looks up the algorithm and prepares the key once; each signature starts from a copy of
 /// that. May be used on any thread.
 class SigningKey {
@@ -17,6 +20,8 @@ class SigningKey {
   explicit SigningKey(std::string secret);
 
   const std::string& secret() const { return secret_; }
+  /// The text's HMAC: 32 bytes that nobody can compute, or relate to the text, without the key.
+  std::string hmac(std::string_view text) const;
   /// True if the signature, in base64url, is this key's. The time that this takes does not depend
   /// on where the signature is wrong.
   bool has_signed(std::string_view text, std::string_view signature) const;

@@ -46,6 +46,10 @@ class RedisClient {
     (texts.push_back(argument(arguments)), ...);
     return send(std::move(texts));
   }
+  /// The same for as many arguments as there happen to be.
+  asio::awaitable<RedisReply> command(std::vector<std::string> arguments) {
+    return send(std::move(arguments));
+  }
 
   //! [hincrby]
   /// Adds `increment` to a field of a hash, from 0 if there is none, and returns the new value

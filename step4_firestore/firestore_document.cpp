@@ -186,6 +186,7 @@ json FirestoreQuery::to_json() const {
   query["where"]["fieldFilter"] = {
       {"field", {{"fieldPath", field}}}, {"op", operator_name(comparison)}, {"value", value}};
   query["limit"] = limit;
+  query["offset"] = offset;
   if (!order_by.empty()) {
     query["orderBy"] = json::array({json::object({{"field", {{"fieldPath", order_by}}}})});
   }

@@ -107,6 +107,7 @@ struct FirestoreQuery {
   nlohmann::json value;       ///< made by firestore_value()
   std::string order_by;       ///< a field, ascending; empty: by document id
   std::int32_t limit = 1000;  ///< at least 1
+  std::int32_t offset = 0;    ///< how many to pass over before
 
   nlohmann::json to_json() const;
 };

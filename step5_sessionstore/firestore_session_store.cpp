@@ -81,27 +81,39 @@ bool is_over(const Record& record, std::chrono::milliseconds absolute, Firestore
 }  // namespace
 
 asio::awaitable<SessionToken> FirestoreSessionStore::create(std::string username) {
-  const auto token = SessionToken::random();
+  const auto token = SessionToken::random(tags_.of(username));
   const auto created = now();
   FirestoreFields fields;
   fields.set(kUsername, username)
       .set(kCreatedAt, created)
       .set(kSeenAt, created)
-      .set(kExpireAt, created + std::min(lifetime_.idle, lifetime_.absolute));
+      .set(kExpireAt, created + std::min(limits_.idle, limits_.absolute));
   std::vector<FirestoreWrite> writes{FirestoreWrite::create(path_of(token), fields)};
+  auto surplus = sessions_of(username, 1);
+  surplus.offset = static_cast<std::int32_t>(limits_.per_user) - 1;
+  if (!(co_await firestore_.run_query(std::move(surplus))).empty()) {
+    auto documents = co_await firestore_.run_query(sessions_of(username, kMaxListed));
+    std::ranges::sort(documents, {}, [](const FirestoreDocument& document) {
+      return document.fields.timestamp(kExpireAt);
+    });
+    const auto last = documents.size() + 1 - static_cast<std::size_t>(limits_.per_user);
+    for (std::size_t i = 0; i < std::min<std::size_t>(last, kBatch - 1); ++i) {
+      writes.push_back(FirestoreWrite::remove(documents.at(i).path));
+    }
+  }
   co_await firestore_.commit(std::move(writes));
   co_return token;
 }
 
-asio::awaitable<SessionStore::Access> FirestoreSessionStore::read(SessionToken token) {
+asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::read(SessionToken token) {
   return access(token,
                 [](SessionFields& /*fields*/, FirestoreFields& /*changed*/) { return true; });
 }
 
-asio::awaitable<SessionStore::Access> FirestoreSessionStore::set(SessionToken token,
-                                                                 std::string field,
-                                                                 std::string value) {
-  require_field_name(field);
+asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::set(SessionToken token,
+                                                                         std::string field,
+                                                                         std::string value) {
+  require_changeable(field);
   return access(token, [field = std::move(field), value = std::move(value)](
                            SessionFields& fields, FirestoreFields& changed) {
     fields[field] = value;
@@ -110,10 +122,10 @@ asio::awaitable<SessionStore::Access> FirestoreSessionStore::set(SessionToken to
   });
 }
 
-asio::awaitable<SessionStore::Access> FirestoreSessionStore::increment(SessionToken token,
-                                                                       std::string field,
-                                                                       std::int64_t by) {
-  require_field_name(field);
+asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::increment(SessionToken token,
+                                                                               std::string field,
+                                                                               std::int64_t by) {
+  require_changeable(field);
   return access(token, [token, field = std::move(field), by](SessionFields& fields,
                                                              FirestoreFields& changed) {
     const auto found = fields.find(field);
@@ -133,17 +145,17 @@ asio::awaitable<void> FirestoreSessionStore::destroy(SessionToken token) {
   co_await firestore_.commit(std::move(writes));
 }
 
-asio::awaitable<std::vector<SessionSummary>> FirestoreSessionStore::list(std::string username) {
+asio::awaitable<SessionList> FirestoreSessionStore::list(std::string username) {
   const auto documents = co_await firestore_.run_query(sessions_of(username, kMaxListed));
-  std::vector<SessionSummary> summaries;
+  std::vector<SessionSummary> live;
   for (const auto& document : documents) {
     const auto token = token_of(document);
     const auto record = record_of(document);
-    if (token && record && !is_over(*record, lifetime_.absolute, now())) {
-      summaries.push_back({*token, record->created, record->seen});
+    if (token && record && !is_over(*record, limits_.absolute, now())) {
+      live.push_back({*token, record->created, record->seen});
     }
   }
-  co_return summaries;
+  co_return listed(std::move(live));
 }
 
 asio::awaitable<void> FirestoreSessionStore::destroy_all(std::string username) {
@@ -184,11 +196,12 @@ asio::awaitable<void> FirestoreSessionStore::ping() { return firestore_.ping(); 
 /// Renews the session and applies the change, which may refuse by returning false. It gets the
 /// fields and what is to be written, and may be called several times.
 template <typename Change>
-asio::awaitable<SessionStore::Access> FirestoreSessionStore::access(SessionToken token,
-                                                                    Change change) {
+asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::access(SessionToken token,
+                                                                            Change change) {
   const auto path = path_of(token);
   co_return co_await firestore_.run_transaction(
-      path, [&](FirestoreTransaction& transaction) -> asio::awaitable<Access> {
+      path,
+      [&](FirestoreTransaction& transaction) -> asio::awaitable<std::optional<SessionFields>> {
         const auto document = co_await transaction.get(path);
         if (!document) {
           co_return std::nullopt;
@@ -200,12 +213,12 @@ asio::awaitable<SessionStore::Access> FirestoreSessionStore::access(SessionToken
         }
         const auto seen = now();
         FirestoreFields changed;
-        if (is_over(*record, lifetime_.absolute, seen) || !change(record->fields, changed)) {
+        if (is_over(*record, limits_.absolute, seen) || !change(record->fields, changed)) {
           co_return std::nullopt;
         }
         changed.set(kSeenAt, seen)
-            .set(kExpireAt, std::min<FirestoreTime>(seen + lifetime_.idle,
-                                                    record->created + lifetime_.absolute));
+            .set(kExpireAt,
+                 std::min<FirestoreTime>(seen + limits_.idle, record->created + limits_.absolute));
         transaction.write(FirestoreWrite::update(path, std::move(changed)));
         co_return std::move(record->fields);
       });

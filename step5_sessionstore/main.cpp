@@ -10,8 +10,6 @@
 
 #include "background_purge.hpp"
 #include "event_loop.hpp"
-#include "firestore_client.hpp"
-#include "google_credentials.hpp"
 #include "login_input.hpp"
 #include "pages.hpp"
 #include "program.hpp"
@@ -104,12 +102,11 @@ class Application {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const StepDescription step{
+  StepDescription step{
       .name = "step5_sessionstore",
       .summary = "Keeps sessions in memory, Redis or Firestore, behind one interface.",
-      .variables = {kSecretKey, kSecretKeyFallbacks, kCookieSecure, kSessionStore, kSessionTtl,
-                    kSessionMaxAge, kFirestoreEmulatorHost, kGoogleCloudProject,
-                    kGoogleApplicationCredentials, kGceMetadataHost}};
+      .variables = session_store_variables()};
+  step.variables.insert(step.variables.begin(), {kSecretKey, kSecretKeyFallbacks, kCookieSecure});
   return run_step(argc, argv, step, [](const Settings& settings) {
     EventLoop event_loop;
     const auto store = make_session_store(settings, event_loop);

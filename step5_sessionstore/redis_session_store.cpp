@@ -1,9 +1,14 @@
 #include "redis_session_store.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
-#include <stdexcept>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "session_record.hpp"
 
@@ -11,96 +16,86 @@ namespace sessions {
 namespace {
 
 //! [redis access]
-// Every access is this script, with or without a command that changes a field. The index is for
-// people, who read seconds, so it is enough to renew it once a second; the expiry is exact.
-constexpr std::string_view kAccess = R"(
-  local token, idle, absolute, command, field, value = unpack(ARGV)
-  local record = redis.pcall('HMGET', KEYS[1], 'createdAt', 'seenAt', 'username')
-  if record.err then return redis.error_reply('CORRUPT ' .. record.err) end
-  local created, seen, username = tonumber(record[1]), tonumber(record[2]), record[3]
-  if not (created and seen and username) then
+// Every access is this script, with or without a command that changes a field. Its first line makes
+// Redis refuse it as a whole, before it begins, where it may not write.
+constexpr std::string_view kAccess = R"(#!lua
+  local secret, idle, absolute, command, field, value = unpack(ARGV)
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if (tonumber(redis.call('ZSCORE', KEYS[2], secret)) or 0) <= now then return false end
+
+  local record = redis.call('HMGET', KEYS[1], 'createdAt', 'seenAt', 'username')
+  local created, seen = tonumber(record[1]), tonumber(record[2])
+  if not (created and seen and record[3]) then
     if redis.call('EXISTS', KEYS[1]) == 0 then return false end
     return redis.error_reply('CORRUPT createdAt, seenAt or username is missing')
   end
+  local expiry = math.min(now + idle, created + absolute)
+  if expiry <= now then return false end
 
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local remaining = created + absolute - now
-  if remaining <= 0 then return false end
-
-  if command then
-    local changed = redis.pcall(command, KEYS[1], field, value)
-    if type(changed) == 'table' then return redis.error_reply('CORRUPT ' .. changed.err) end
-  end
-  redis.call('PEXPIRE', KEYS[1], math.min(idle, remaining))
-
-  if field == 'username' then
-    redis.call('ZREM', 'sessions-of:' .. username, token)
-    username = redis.call('HGET', KEYS[1], 'username')
-  end
-  if now - seen >= 1000 or field == 'username' then
-    local index = 'sessions-of:' .. username
+  if command then redis.call(command, KEYS[1], field, value) end
+  redis.call('ZADD', KEYS[2], expiry, secret)
+  if now - seen >= 1000 then
     redis.call('HSET', KEYS[1], 'seenAt', now)
-    redis.call('ZREMRANGEBYSCORE', index, '-inf', now - idle - 1000)
-    redis.call('ZADD', index, now, token)
-    redis.call('PEXPIRE', index, idle + 1000)
+    redis.call('PEXPIREAT', KEYS[1], expiry + 1000)
+    redis.call('PEXPIREAT', KEYS[2], expiry + 1000, 'GT')
   end
   return redis.call('HGETALL', KEYS[1])
 )";
 //! [redis access]
 
-constexpr std::string_view kCreate = R"(
-  local token, idle, absolute, username = unpack(ARGV)
+// The keys live a second longer than what they say, so that it is enough to renew them once a
+// second; the index's life is only ever extended, for others may have given it a longer one.
+constexpr std::string_view kCreate = R"(#!lua
+  local secret, idle, absolute, per_user, username = unpack(ARGV)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - idle - 1000)
-  redis.call('ZADD', KEYS[2], now, token)
-  redis.call('PEXPIRE', KEYS[2], idle + 1000)
+  local expiry = now + math.min(idle, absolute)
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -per_user)
+  redis.call('ZADD', KEYS[2], expiry, secret)
+  redis.call('PEXPIREAT', KEYS[2], expiry + 1000, 'NX')
+  redis.call('PEXPIREAT', KEYS[2], expiry + 1000, 'GT')
   redis.call('HSET', KEYS[1], 'createdAt', now, 'seenAt', now, 'username', username)
-  redis.call('PEXPIRE', KEYS[1], math.min(idle, absolute))
+  redis.call('PEXPIREAT', KEYS[1], expiry + 1000)
 )";
 
-constexpr std::string_view kDestroy = R"(
-  local username = redis.pcall('HGET', KEYS[1], 'username')
-  if type(username) == 'string' then
-    redis.call('DEL', KEYS[1])
-    redis.call('ZREM', 'sessions-of:' .. username, ARGV[1])
-  end
+constexpr std::string_view kDestroy = R"(#!lua flags=allow-oom
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  if redis.call('TYPE', KEYS[1]).ok == 'hash' then redis.call('UNLINK', KEYS[1]) end
 )";
 
-// Redis may keep a key for a millisecond after its time, so this asks the clock, as an access does.
-constexpr std::string_view kList = R"(
+constexpr std::string_view kNewest = R"(#!lua flags=no-writes
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local live = {}
-  local tokens = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-  for i = 1, #tokens, 2 do
-    local created = redis.pcall('HGET', 'session:' .. tokens[i], 'createdAt')
-    if type(created) == 'string' and now < (tonumber(created) or 0) + ARGV[1] then
-      table.insert(live, {tokens[i], created, tokens[i + 1]})
-    else
-      redis.call('ZREM', KEYS[1], tokens[i])
-    end
-  end
-  return live
+  return {redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf'),
+          redis.call('ZRANGE', KEYS[1], '+inf', '(' .. now, 'BYSCORE', 'REV', 'LIMIT', 0, ARGV[1])}
 )";
 
-constexpr std::string_view kDestroyAll = R"(
-  for _, token in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    if redis.call('TYPE', 'session:' .. token).ok == 'hash' then
-      redis.call('DEL', 'session:' .. token)
-    end
+constexpr std::string_view kTimes = R"(#!lua flags=no-writes
+  local times = {}
+  for i, key in ipairs(KEYS) do
+    local record = redis.pcall('HMGET', key, 'createdAt', 'seenAt')
+    times[i] = record.err and {} or record
   end
-  redis.call('DEL', KEYS[1])
+  return times
 )";
 
 std::string session_key(const SessionToken& token) {
-  return "session:" + std::string{token.text()};
+  return fmt::format("session:{{{}}}:{}", token.tag(), token.secret());
 }
 
-std::string index_key(const std::string& username) { return "sessions-of:" + username; }
+std::string index_key(std::string_view tag) { return fmt::format("sessions-of:{{{}}}", tag); }
 
-SessionStore::Access fields_of(const RedisReply& reply) {
+/// True if Redis has refused because of what is in the record.
+bool is_about_record(std::string_view error) {
+  constexpr std::array<std::string_view, 4> kErrors{"CORRUPT", "WRONGTYPE",
+                                                    "ERR hash value is not an integer",
+                                                    "ERR increment or decrement would overflow"};
+  return std::ranges::any_of(kErrors, [&](auto start) { return error.starts_with(start); });
+}
+
+std::optional<SessionFields> fields_of(const RedisReply& reply) {
   if (reply.is_nil()) {
     return std::nullopt;
   }
@@ -114,8 +109,12 @@ SessionStore::Access fields_of(const RedisReply& reply) {
   return fields;
 }
 
-std::optional<std::chrono::system_clock::time_point> time_of(const std::string& milliseconds) {
+std::optional<std::chrono::system_clock::time_point> time_of(const RedisReply& reply) {
+  if (reply.is_nil()) {
+    return std::nullopt;
+  }
   std::int64_t number = 0;
+  const auto& milliseconds = reply.string();
   const auto* end = milliseconds.data() + milliseconds.size();
   const auto parsed = std::from_chars(milliseconds.data(), end, number);
   if (parsed.ec != std::errc{} || parsed.ptr != end) {
@@ -126,79 +125,101 @@ std::optional<std::chrono::system_clock::time_point> time_of(const std::string& 
 
 }  // namespace
 
-RedisSessionStore::RedisSessionStore(EventLoop& event_loop, RedisUrl url, SessionLifetime lifetime)
+RedisSessionStore::RedisSessionStore(EventLoop& event_loop, RedisUrl url, UserTags tags,
+                                     SessionLimits limits)
     : redis_{event_loop, std::move(url)},
-      lifetime_{lifetime},
+      tags_{std::move(tags)},
+      limits_{limits},
       create_{kCreate},
       access_{kAccess},
       destroy_{kDestroy},
-      list_{kList},
-      destroy_all_{kDestroyAll} {}
+      newest_{kNewest} {}
 
 asio::awaitable<SessionToken> RedisSessionStore::create(std::string username) {
-  const auto token = SessionToken::random();
-  co_await create_.run(redis_, 2, session_key(token), index_key(username), token.text(),
-                       lifetime_.idle.count(), lifetime_.absolute.count(), username);
+  const auto token = SessionToken::random(tags_.of(username));
+  co_await create_.run(redis_, 2, session_key(token), index_key(token.tag()), token.secret(),
+                       limits_.idle.count(), limits_.absolute.count(), limits_.per_user, username);
   co_return token;
 }
 
-asio::awaitable<SessionStore::Access> RedisSessionStore::read(SessionToken token) {
+asio::awaitable<std::optional<SessionFields>> RedisSessionStore::read(SessionToken token) {
   return access(token);
 }
 
-asio::awaitable<SessionStore::Access> RedisSessionStore::set(SessionToken token, std::string field,
-                                                             std::string value) {
-  require_field_name(field);
+asio::awaitable<std::optional<SessionFields>> RedisSessionStore::set(SessionToken token,
+                                                                     std::string field,
+                                                                     std::string value) {
+  require_changeable(field);
   return access(token, "HSET", std::move(field), std::move(value));
 }
 
-asio::awaitable<SessionStore::Access> RedisSessionStore::increment(SessionToken token,
-                                                                   std::string field,
-                                                                   std::int64_t by) {
-  require_field_name(field);
+asio::awaitable<std::optional<SessionFields>> RedisSessionStore::increment(SessionToken token,
+                                                                           std::string field,
+                                                                           std::int64_t by) {
+  require_changeable(field);
   return access(token, "HINCRBY", std::move(field), by);
 }
 
 asio::awaitable<void> RedisSessionStore::destroy(SessionToken token) {
-  co_await destroy_.run(redis_, 1, session_key(token), token.text());
+  co_await destroy_.run(redis_, 2, session_key(token), index_key(token.tag()), token.secret());
 }
 
-asio::awaitable<std::vector<SessionSummary>> RedisSessionStore::list(std::string username) {
-  const auto reply = co_await list_.run(redis_, 1, index_key(username), lifetime_.absolute.count());
-  std::vector<SessionSummary> summaries;
-  for (const auto& entry : reply.list()) {
-    const auto& session = entry.list();
-    const auto token = SessionToken::parse(session.at(0).string());
-    const auto created = time_of(session.at(1).string());
-    const auto last_seen = time_of(session.at(2).string());
-    if (token && created && last_seen) {
-      summaries.push_back({*token, *created, *last_seen});
-    }
+asio::awaitable<SessionList> RedisSessionStore::list(std::string username) {
+  SessionList list;
+  for (const auto& tag : tags_.all_of(username)) {
+    co_await add_newest(tag, list);
   }
-  co_return summaries;
+  list.newest = listed(std::move(list.newest)).newest;
+  co_return list;
 }
 
 asio::awaitable<void> RedisSessionStore::destroy_all(std::string username) {
-  co_await destroy_all_.run(redis_, 1, index_key(username));
+  for (const auto& tag : tags_.all_of(username)) {
+    co_await redis_.command("UNLINK", index_key(tag));
+  }
 }
-
-asio::awaitable<bool> RedisSessionStore::purge() { co_return false; }
 
 asio::awaitable<void> RedisSessionStore::ping() { return redis_.ping(); }
 
 template <typename... Change>
-asio::awaitable<SessionStore::Access> RedisSessionStore::access(SessionToken token,
-                                                                Change... change) {
+asio::awaitable<std::optional<SessionFields>> RedisSessionStore::access(SessionToken token,
+                                                                        Change... change) {
   try {
-    co_return fields_of(co_await access_.run(redis_, 1, session_key(token), token.text(),
-                                             lifetime_.idle.count(), lifetime_.absolute.count(),
-                                             change...));
+    co_return fields_of(co_await access_.run(redis_, 2, session_key(token), index_key(token.tag()),
+                                             token.secret(), limits_.idle.count(),
+                                             limits_.absolute.count(), change...));
   } catch (const RedisError& error) {
-    if (!std::string_view{error.what()}.starts_with("CORRUPT")) {
+    if (!is_about_record(error.what())) {
       throw;
     }
     log_corrupt_record(token, error.what());
     co_return std::nullopt;
+  }
+}
+
+// Two round trips, because a script has to declare its keys, and the index has to name them first.
+asio::awaitable<void> RedisSessionStore::add_newest(std::string tag, SessionList& list) {
+  const auto index = co_await newest_.run(redis_, 1, index_key(tag), SessionList::kMaxNewest);
+  list.count += static_cast<std::size_t>(index.list().at(0).integer());
+  std::vector<SessionToken> tokens;
+  for (const auto& secret : index.list().at(1).list()) {
+    if (const auto token = SessionToken::parse(fmt::format("{}.{}", tag, secret.string()))) {
+      tokens.push_back(*token);
+    }
+  }
+  if (tokens.empty()) {
+    co_return;
+  }
+  std::vector<std::string> command{"EVAL", std::string{kTimes}, std::to_string(tokens.size())};
+  std::ranges::transform(tokens, std::back_inserter(command), session_key);
+  const auto times = co_await redis_.command(std::move(command));
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto& record = times.list().at(i).list();
+    const auto created = record.empty() ? std::nullopt : time_of(record.at(0));
+    const auto last_seen = record.empty() ? std::nullopt : time_of(record.at(1));
+    if (created && last_seen) {
+      list.newest.push_back({tokens[i], *created, *last_seen});
+    }
   }
 }
 

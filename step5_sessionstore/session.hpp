@@ -22,7 +22,7 @@ class Session {
 
   /// A field's value, or nothing if there is no such field or the session is over.
   asio::awaitable<std::optional<std::string>> get(std::string field);
-  /// False if the session is over.
+  /// False if the session is over. The username cannot be set, but by log_in().
   asio::awaitable<bool> set(std::string field, std::string value);
   /// The new value, or nothing if the session is over.
   asio::awaitable<std::optional<std::int64_t>> increment(std::string field, std::int64_t by = 1);

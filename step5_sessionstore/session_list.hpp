@@ -3,15 +3,13 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "session_store.hpp"
 
 namespace sessions {
 
-/// The content of a page: the user's sessions, the oldest first, and a button that ends all of
-/// them. `current` is the token of the session that asks.
-std::string session_list(std::string_view username, std::vector<SessionSummary> list,
-                         const SessionToken& current);
+/// The content of a page: how many sessions the user has, the newest of them, and a button that
+/// ends all. `current` is the token of the session that asks.
+std::string session_list(std::string_view username, SessionList list, const SessionToken& current);
 
 }  // namespace sessions

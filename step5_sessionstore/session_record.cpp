@@ -2,8 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <charconv>
+#include <functional>
 #include <stdexcept>
+#include <utility>
 
 namespace sessions {
 
@@ -14,9 +17,10 @@ bool is_field_name(std::string_view name) {
          name.find_first_not_of(kAllowed) == std::string_view::npos;
 }
 
-void require_field_name(std::string_view name) {
-  if (!is_field_name(name)) {
-    throw std::invalid_argument{"the name of a session's field must be lower_snake_case"};
+void require_changeable(std::string_view name) {
+  if (!is_field_name(name) || name == kUsername) {
+    throw std::invalid_argument{
+        "the name of a session's field must be lower_snake_case, and username does not change"};
   }
 }
 
@@ -27,6 +31,13 @@ std::optional<std::int64_t> sum(std::string_view text, std::int64_t increment) {
     return std::nullopt;
   }
   return number;
+}
+
+SessionList listed(std::vector<SessionSummary> sessions) {
+  const auto count = sessions.size();
+  std::ranges::sort(sessions, std::greater{}, &SessionSummary::last_seen);
+  sessions.erase(sessions.begin() + std::min(count, SessionList::kMaxNewest), sessions.end());
+  return {count, std::move(sessions)};
 }
 
 void log_corrupt_record(const SessionToken& token, std::string_view problem) {

@@ -5,8 +5,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "session_token.hpp"
+#include "session_store.hpp"
 
 namespace sessions {
 
@@ -18,12 +19,15 @@ inline constexpr const char* kUsername = "username";
 /// `createdAt`.
 bool is_field_name(std::string_view name);
 
-/// Throws std::invalid_argument unless a field may have this name.
-void require_field_name(std::string_view name);
+/// Throws std::invalid_argument unless a field may have this name and is not the username.
+void require_changeable(std::string_view name);
 
 /// The sum, or nothing if the text is not a whole number as std::to_string() writes it, or if the
 /// sum leaves 64 bits.
 std::optional<std::int64_t> sum(std::string_view text, std::int64_t increment);
+
+/// What a user gets to see of all live sessions.
+SessionList listed(std::vector<SessionSummary> sessions);
 
 /// Logs that a record was taken for no session. `problem` must not quote what is in it.
 void log_corrupt_record(const SessionToken& token, std::string_view problem);

@@ -3,6 +3,7 @@
 
 #include <asio/awaitable.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -16,10 +17,11 @@ namespace sessions {
 /// The fields of a session by name. `username` says whose session it is.
 using SessionFields = std::map<std::string, std::string, std::less<>>;
 
-/// How long a session lives: until one of the two is over.
-struct SessionLifetime {
+/// How long a session lives, until one of the two is over, and how many a user may have.
+struct SessionLimits {
   std::chrono::milliseconds idle;      ///< since the last access
   std::chrono::milliseconds absolute;  ///< since it was created, however active it is
+  std::int64_t per_user = 1000;
 };
 
 /// One of a user's live sessions.
@@ -27,6 +29,14 @@ struct SessionSummary {
   SessionToken token;
   std::chrono::system_clock::time_point created;
   std::chrono::system_clock::time_point last_seen;
+};
+
+/// A user's live sessions.
+struct SessionList {
+  static constexpr std::size_t kMaxNewest = 100;
+
+  std::size_t count = 0;               ///< how many there are
+  std::vector<SessionSummary> newest;  ///< at most kMaxNewest, those that were used last
 };
 
 //! [session store]
@@ -38,38 +48,41 @@ struct SessionSummary {
 ///   was under way.
 /// - A record that makes no sense, or a value that cannot be incremented, is logged and is no
 ///   session. It is not touched.
-/// - A store that fails is not a session that is missing: it throws ServiceUnavailable.
+/// - A store that fails, or refuses to write, is not a session that is missing: it throws
+///   ServiceUnavailable.
+/// - Whose session it is never changes, for a login makes a new token.
 ///
-/// A field's name is lower_snake_case (else std::invalid_argument), its value is UTF-8. Operations
-/// may be called on any thread, and continue on the one that completes them.
+/// A field's name is lower_snake_case and not `username` (else std::invalid_argument), its value is
+/// UTF-8. Operations may be called on any thread, and continue on the one that completes them.
 class SessionStore {
  public:
-  using Access = std::optional<SessionFields>;
-
   SessionStore() = default;
   virtual ~SessionStore() = default;
   SessionStore(const SessionStore&) = delete;
   SessionStore& operator=(const SessionStore&) = delete;
 
-  /// Starts a session of this user under a new random token.
+  /// Starts a session of this user under a new random token. If the user has as many as is allowed,
+  /// it takes the place of the one that would expire first.
   virtual asio::awaitable<SessionToken> create(std::string username) = 0;
-  virtual asio::awaitable<Access> read(SessionToken token) = 0;
-  virtual asio::awaitable<Access> set(SessionToken token, std::string field, std::string value) = 0;
+  virtual asio::awaitable<std::optional<SessionFields>> read(SessionToken token) = 0;
+  virtual asio::awaitable<std::optional<SessionFields>> set(SessionToken token, std::string field,
+                                                            std::string value) = 0;
   /// Adds to a whole number, from 0 if there is no such field.
-  virtual asio::awaitable<Access> increment(SessionToken token, std::string field,
-                                            std::int64_t by) = 0;
+  virtual asio::awaitable<std::optional<SessionFields>> increment(SessionToken token,
+                                                                  std::string field,
+                                                                  std::int64_t by) = 0;
   /// Ends a session, if there is one.
   virtual asio::awaitable<void> destroy(SessionToken token) = 0;
 
-  /// The user's live sessions, in no particular order.
-  virtual asio::awaitable<std::vector<SessionSummary>> list(std::string username) = 0;
+  virtual asio::awaitable<SessionList> list(std::string username) = 0;
   /// Ends all sessions of the user.
   virtual asio::awaitable<void> destroy_all(std::string username) = 0;
 
-  /// Removes what has expired and is still there, or a part of it. True if there may be more.
-  virtual asio::awaitable<bool> purge() = 0;
-  /// Tests the connection.
-  virtual asio::awaitable<void> ping() = 0;
+  /// Removes what has expired and is still there, or a part of it, in a store that does not do so
+  /// by itself. True if there may be more.
+  virtual asio::awaitable<bool> purge() { co_return false; }
+  /// Tests the connection, if there is one.
+  virtual asio::awaitable<void> ping() { co_return; }
 };
 //! [session store]
 

@@ -1,41 +1,50 @@
 #include "session_token.hpp"
 
+#include <fmt/format.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
 #include <stdexcept>
 
+#include "signing_key.hpp"
+
 namespace sessions {
 namespace {
 
-constexpr std::string_view kHexadecimalDigits = "0123456789abcdef";
+constexpr std::size_t kBytes = 16;
+constexpr char kSeparator = '.';
+
+bool is_digit(char digit) {
+  return ('a' <= digit && digit <= 'z') || ('A' <= digit && digit <= 'Z') ||
+         ('0' <= digit && digit <= '9') || digit == '-' || digit == '_';
+}
 
 }  // namespace
 
-SessionToken SessionToken::random() {
-  std::array<unsigned char, kBytes> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
+SessionToken SessionToken::random(std::string_view tag) {
+  std::string secret(kBytes, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), kBytes) != 1) {
     throw std::runtime_error{"OpenSSL has no random bytes"};
   }
-  SessionToken token;
-  auto digit = token.digits_.begin();
-  for (const auto byte : bytes) {
-    *digit++ = kHexadecimalDigits[byte >> 4U];
-    *digit++ = kHexadecimalDigits[byte & 0xfU];
-  }
-  return token;
+  return parse(fmt::format("{}{}{}", tag, kSeparator, base64url(secret))).value();
 }
 
 std::optional<SessionToken> SessionToken::parse(std::string_view text) {
   SessionToken token;
-  if (text.size() != token.digits_.size() ||
-      text.find_first_not_of(kHexadecimalDigits) != std::string_view::npos) {
+  if (text.size() != token.text_.size() || text[kTagDigits] != kSeparator) {
     return std::nullopt;
   }
-  std::ranges::copy(text, token.digits_.begin());
+  std::ranges::copy(text, token.text_.begin());
+  if (!std::ranges::all_of(token.tag(), is_digit) ||
+      !std::ranges::all_of(token.secret(), is_digit)) {
+    return std::nullopt;
+  }
   return token;
 }
 
-std::string SessionToken::abbreviated() const { return std::string{text().substr(0, 6)} + "..."; }
+std::string SessionToken::abbreviated() const {
+  constexpr std::size_t kShown = 4;
+  return fmt::format("{}...", text().substr(0, kTagDigits + 1 + kShown));
+}
 
 }  // namespace sessions

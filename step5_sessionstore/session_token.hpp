@@ -3,42 +3,38 @@
 
 #include <array>
 #include <cstddef>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace sessions {
 
-/// 128 random bits, written as 32 lowercase hexadecimal digits. There is no other way to make one
-/// than at random or from a text of exactly that form, so nothing else reaches a store.
+/// A user's tag and a secret of 128 random bits, both in base64url: `<tag>.<secret>`. There is no
+/// other way to make one than at random or from a text of exactly that form, so nothing else
+/// reaches a store.
 class SessionToken {
  public:
-  /// A token that nobody can guess (OpenSSL's RAND_bytes). Throws std::runtime_error if the system
-  /// has no random bytes to give.
-  static SessionToken random();
+  /// A token that nobody can guess (OpenSSL's RAND_bytes). `tag` is one of UserTags. Throws
+  /// std::runtime_error if the system has no random bytes to give.
+  static SessionToken random(std::string_view tag);
   /// The token that was written as `text`, or nothing if that is not the form of a token.
   static std::optional<SessionToken> parse(std::string_view text);
 
-  std::string_view text() const { return {digits_.data(), digits_.size()}; }
+  std::string_view text() const { return {text_.data(), text_.size()}; }
+  std::string_view tag() const { return text().substr(0, kTagDigits); }
+  std::string_view secret() const { return text().substr(kTagDigits + 1); }
   /// Enough to find a record by, and not enough to take over the session: for log lines.
   std::string abbreviated() const;
 
   bool operator==(const SessionToken&) const = default;
 
  private:
-  static constexpr std::size_t kBytes = 16;
+  static constexpr std::size_t kTagDigits = 11;
+  static constexpr std::size_t kSecretDigits = 22;
 
   SessionToken() = default;
 
-  std::array<char, 2 * kBytes> digits_{};
+  std::array<char, kTagDigits + 1 + kSecretDigits> text_{};
 };
 
 }  // namespace sessions
-
-template <>
-struct std::hash<sessions::SessionToken> {
-  std::size_t operator()(const sessions::SessionToken& token) const noexcept {
-    return std::hash<std::string_view>{}(token.text());
-  }
-};

@@ -4,9 +4,11 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "errors.hpp"
 #include "firestore_session_store.hpp"
+#include "google_credentials.hpp"
 #include "memory_session_store.hpp"
 #include "redis_session_store.hpp"
 #include "signed_cookie.hpp"
@@ -16,6 +18,7 @@ namespace sessions {
 namespace {
 
 constexpr std::string_view kMemory = "memory:";
+constexpr std::int64_t kMaxPerUser = 10'000;  // for every login of such a user looks at all of them
 
 bool is_redis_url(const std::string& url) {
   return url.starts_with("redis:") || url.starts_with("rediss:") || url.starts_with("unix:");
@@ -23,24 +26,37 @@ bool is_redis_url(const std::string& url) {
 
 }  // namespace
 
-SessionLifetime session_lifetime(const Settings& settings) {
+std::vector<EnvironmentVariable> session_store_variables() {
+  return {kSessionStore,
+          kSessionTtl,
+          kSessionMaxAge,
+          kSessionMaxPerUser,
+          kFirestoreEmulatorHost,
+          kGoogleCloudProject,
+          kGoogleApplicationCredentials,
+          kGceMetadataHost};
+}
+
+SessionLimits session_limits(const Settings& settings) {
   return {.idle = std::chrono::seconds{settings.whole_number(kSessionTtl, 1)},
-          .absolute = std::chrono::seconds{
-              settings.whole_number(kSessionMaxAge, 1, kTokenLifetime.count())}};
+          .absolute = std::chrono::seconds{settings.whole_number(kSessionMaxAge, 1,
+                                                                 kTokenLifetime.count())},
+          .per_user = settings.whole_number(kSessionMaxPerUser, 1, kMaxPerUser)};
 }
 
 std::unique_ptr<SessionStore> make_session_store(const Settings& settings, EventLoop& event_loop) {
-  const auto lifetime = session_lifetime(settings);
+  const auto limits = session_limits(settings);
+  UserTags tags{signing_keys(settings)};
   const auto& choice = settings[kSessionStore];
   if (choice == kMemory) {
-    return std::make_unique<MemorySessionStore>(lifetime);
+    return std::make_unique<MemorySessionStore>(std::move(tags), limits);
   }
   if (is_redis_url(choice)) {
     return std::make_unique<RedisSessionStore>(
-        event_loop, RedisUrl::parse(kSessionStore.name, choice), lifetime);
+        event_loop, RedisUrl::parse(kSessionStore.name, choice), std::move(tags), limits);
   }
   if (choice == "firestore:") {
-    return std::make_unique<FirestoreSessionStore>(event_loop, settings, lifetime);
+    return std::make_unique<FirestoreSessionStore>(event_loop, settings, std::move(tags), limits);
   }
   throw SettingError{kSessionStore.name, "must be memory:, a Redis URL or firestore:"};
 }

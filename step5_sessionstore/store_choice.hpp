@@ -1,8 +1,8 @@
 // Which store keeps the sessions.
 #pragma once
 
-#include <chrono>
 #include <memory>
+#include <vector>
 
 #include "event_loop.hpp"
 #include "session_store.hpp"
@@ -17,8 +17,15 @@ inline constexpr EnvironmentVariable kSessionTtl{"SESSION_TTL", "10", "idle time
 inline constexpr EnvironmentVariable kSessionMaxAge{"SESSION_MAX_AGE", "43200",
                                                     "absolute lifetime in seconds"};
 
-/// Reads SESSION_TTL and SESSION_MAX_AGE. Throws SettingError unless they are whole numbers from 1.
-SessionLifetime session_lifetime(const Settings& settings);
+inline constexpr EnvironmentVariable kSessionMaxPerUser{
+    "SESSION_MAX_PER_USER", "1000", "sessions of a user; one more login ends the oldest"};
+
+/// The settings above and those of the stores.
+std::vector<EnvironmentVariable> session_store_variables();
+
+/// Reads SESSION_TTL, SESSION_MAX_AGE and SESSION_MAX_PER_USER. Throws SettingError unless they are
+/// whole numbers from 1, the last one to 10,000.
+SessionLimits session_limits(const Settings& settings);
 
 /// The store that SESSION_STORE names. Throws SettingError if it names none, or if a setting that
 /// this store needs is missing.

@@ -30,7 +30,8 @@ PATTERNS = {
     "time": r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?",
     "seconds since 1970": r"\b[12]\d{9}\b",
     "milliseconds since 1970": r"\b[12]\d{12}\b",
-    "random token": r"\b[0-9a-f]{32}\b",
+    "token of a session": r"(?<![\w-])[\w-]{11}\.[\w-]{22}(?![\w-])",
+    "secret of a session": r"(?<=\")[\w-]{22}(?=\")",
     "greeting": r"Hello World|Hallo Welt|Ciao Mondo|Salut le Monde|Hola Mundo",
 }
 

@@ -11,6 +11,7 @@
 #include "behind_fault_proxy.hpp"
 #include "errors.hpp"
 #include "firestore_session_store.hpp"
+#include "store_under_test.hpp"
 
 namespace sessions::test {
 namespace {
@@ -25,13 +26,13 @@ class Step5FirestorePurge : public BehindFaultProxy {
     store_.emplace(
         event_loop_,
         FirestoreDatabase{proxy_->url(), project_->id(), std::make_shared<EmulatorOwner>()},
-        SessionLifetime{.idle = seconds{60}, .absolute = milliseconds{1}});
+        user_tags(), SessionLimits{.idle = seconds{60}, .absolute = milliseconds{1}});
   }
 
   void create(int sessions) {
     event_loop_.wait_for([](FirestoreSessionStore& store, int count) -> asio::awaitable<void> {
       for (int number = 0; number < count; ++number) {
-        co_await store.create("alice");
+        co_await store.create(std::to_string(number));
       }
     }(*store_, sessions));
   }

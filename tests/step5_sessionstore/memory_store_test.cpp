@@ -20,6 +20,7 @@
 #include "http_client.hpp"
 #include "memory_session_store.hpp"
 #include "server_process.hpp"
+#include "store_under_test.hpp"
 #include "wait_until.hpp"
 
 namespace sessions::test {
@@ -33,7 +34,7 @@ TEST(Step5MemoryStore, SaysAtStartThatItIsForOneProcess) {
 TEST(Step5MemoryStore, ExpiredSessionsLeaveNoMemory) {
   constexpr int kSessions = 100'000;
   EventLoop event_loop;
-  MemorySessionStore store{{.idle = milliseconds{1}, .absolute = seconds{60}}};
+  MemorySessionStore store{user_tags(), {.idle = milliseconds{1}, .absolute = seconds{60}}};
   const auto create_and_purge = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < kSessions; ++i) {
       co_await store.create("alice");
@@ -60,7 +61,7 @@ TEST(Step5MemoryStore, ExpiredSessionsLeaveNoMemory) {
 
 TEST(Step5MemoryStore, ThreadsLoseNoIncrement) {
   constexpr int kIncrements = 10'000;
-  MemorySessionStore store{{.idle = seconds{60}, .absolute = seconds{600}}};
+  MemorySessionStore store{user_tags(), {.idle = seconds{60}, .absolute = seconds{600}}};
   std::optional<SessionToken> token;
   const auto create = [&]() -> asio::awaitable<void> { token = co_await store.create("alice"); };
   const auto increment_often = [&]() -> asio::awaitable<void> {
@@ -97,7 +98,7 @@ class StoreThatFailsToPurgeOnce : public MemorySessionStore {
 
 TEST(Step5BackgroundPurge, GoesOnAfterAFailure) {
   EventLoop event_loop;
-  StoreThatFailsToPurgeOnce store{{.idle = seconds{60}, .absolute = seconds{600}}};
+  StoreThatFailsToPurgeOnce store{user_tags(), {.idle = seconds{60}, .absolute = seconds{600}}};
   const BackgroundPurge purge{event_loop, store, milliseconds{10}};
   EXPECT_TRUE(wait_until([&] { return store.purges > 2; }));
 }
@@ -119,7 +120,7 @@ class StoreThatIsNeverPurged : public MemorySessionStore {
 
 TEST(Step5BackgroundPurge, GoesOnWhileThereIsMoreAndEndsBetweenTwoCalls) {
   EventLoop event_loop;
-  StoreThatIsNeverPurged store{{.idle = seconds{60}, .absolute = seconds{600}}};
+  StoreThatIsNeverPurged store{user_tags(), {.idle = seconds{60}, .absolute = seconds{600}}};
   const auto start = Clock::now();
   {
     const BackgroundPurge purge{event_loop, store, milliseconds{1}};

@@ -94,6 +94,12 @@ std::span<const Scenario<SessionScenarios>> SessionScenarios::settings() {
   using Self = SessionScenarios;
   static constexpr std::array kAll{
       Scenario<Self>{"SessionsPageMarksThisOne", &Self::sessions_page_marks_this_one},
+      Scenario<Self>{"SessionsPageShowsTheNewestHundredAndHowManyThereAre",
+                     &Self::sessions_page_shows_newest_hundred},
+      Scenario<Self>{"OneLoginTooManyEndsTheOldestSession",
+                     &Self::one_login_too_many_ends_oldest_session},
+      Scenario<Self>{"LogoutEverywhereEndsSessionsWithALongerIdleTimeout",
+                     &Self::logout_everywhere_ends_longer_sessions},
       Scenario<Self>{"RequestsOfSiblingHostsAreRefused",
                      &Self::requests_of_sibling_hosts_are_refused},
       Scenario<Self>{"UnknownAndMalformedTokensAreAnonymous",
@@ -356,6 +362,45 @@ void SessionScenarios::sessions_page_marks_this_one() {
             second->get("/sessions").body.find("(this one)"));
 }
 
+void SessionScenarios::sessions_page_shows_newest_hundred() {
+  const Rule rule{"session.list"};
+  ServerProcess lasting{step(), with({{"SESSION_TTL", "600"}})};
+  for (int login = 0; login < 119; ++login) {
+    logged_in_at(lasting.url(), "alice");
+  }
+  const auto page = logged_in_at(lasting.url(), "alice")->get("/sessions").body;
+  EXPECT_THAT(page, HasSubstr("Sessions of alice: 120, the newest 100:"));
+  EXPECT_EQ(count(page, "<li>"), 100);
+  EXPECT_EQ(count(page, "(this one)"), 1);
+}
+
+void SessionScenarios::one_login_too_many_ends_oldest_session() {
+  const Rule rule{"session.bounded"};
+  ServerProcess strict{step(), with({{"SESSION_TTL", "600"}, {"SESSION_MAX_PER_USER", "2"}})};
+  const auto first = logged_in_at(strict.url(), "alice");
+  const auto second = logged_in_at(strict.url(), "alice");
+  EXPECT_EQ(visits_in(first->get("/")), 1);
+  std::this_thread::sleep_for(milliseconds{2});  // Redis' clock has milliseconds
+  EXPECT_EQ(visits_in(second->get("/")), 1);
+  const auto third = logged_in_at(strict.url(), "alice");
+  EXPECT_TRUE(first->get("/").contains(kAnonymous));
+  EXPECT_EQ(visits_in(second->get("/")), 2);
+  EXPECT_EQ(visits_in(third->get("/")), 1);
+}
+
+// With a store that outlives the process, the second server is the first one after a restart.
+void SessionScenarios::logout_everywhere_ends_longer_sessions() {
+  const Rule rule{"session.everywhere"};
+  ServerProcess lasting{step(), with({{"SESSION_TTL", "3600"}})};
+  HttpClient browser{lasting.url()};
+  const auto cookie = cookie_header("session", logged_in_cookie(browser, "alice"));
+  ServerProcess brief{step(), with({{"SESSION_TTL", "2"}})};
+  std::this_thread::sleep_for(milliseconds{3500});  // idle for longer than the second one allows
+  const auto again = logged_in_at(brief.url(), "alice");
+  EXPECT_EQ(again->post("/logout-everywhere", "").status, 302);
+  EXPECT_EQ(browser.get("/", {cookie}).contains(kAnonymous), kind_ != StoreKind::kMemory);
+}
+
 void SessionScenarios::requests_of_sibling_hosts_are_refused() {
   const Rule rule{"session.cross-site"};
   // The cookie is SameSite=Lax, and for the browser the other hosts of a domain are the same site.
@@ -369,9 +414,9 @@ void SessionScenarios::requests_of_sibling_hosts_are_refused() {
 
 void SessionScenarios::unknown_and_malformed_tokens_are_anonymous() {
   const Rule rule{"session.unknown"};
-  const std::string unknown{SessionToken::random().text()};
+  const std::string unknown{SessionToken::random(user_tags().of("alice")).text()};
   for (const auto& sid : {nlohmann::json(unknown), nlohmann::json(""), nlohmann::json("../x"),
-                          nlohmann::json(std::string(32, 'G')), nlohmann::json(unknown + "0"),
+                          nlohmann::json(std::string(32, 'a')), nlohmann::json(unknown + "0"),
                           nlohmann::json(5), nlohmann::json::array(), nlohmann::json()}) {
     const auto cookie = cookie_with_sid(sid);
     const auto page = HttpClient{url()}.get("/", {cookie_header("session", cookie)});
@@ -420,7 +465,9 @@ void SessionScenarios::anonymous_visits_store_nothing() {
     client.get("/logout");
     client.post("/logout-everywhere", "");
     client.post("/login", "username=");
-    client.get("/", {cookie_header("session", cookie_with_sid(SessionToken::random().text()))});
+    client.get(
+        "/", {cookie_header("session", cookie_with_sid(
+                                           SessionToken::random(user_tags().of("alice")).text()))});
   }
   if (auto* redis = world().redis()) {
     EXPECT_EQ(redis->command({"DBSIZE"}), "0");
@@ -450,12 +497,13 @@ void SessionScenarios::check_prints_pong() {
 
 void SessionScenarios::refuses_wrong_settings() {
   const std::vector<std::pair<std::string, std::string>> wrong{
-      {"SESSION_STORE", "banana"},   {"SESSION_STORE", "memory"},
-      {"SESSION_STORE", "redis:"},   {"SESSION_TTL", "0"},
-      {"SESSION_TTL", "-1"},         {"SESSION_TTL", "1.5"},
-      {"SESSION_TTL", "ten"},        {"SESSION_MAX_AGE", "0"},
-      {"SESSION_MAX_AGE", "1e3"},    {"SESSION_MAX_AGE", "99999999999999"},
-      {"SESSION_MAX_AGE", "2678401"}};  // a second more than the cookie is valid
+      {"SESSION_STORE", "banana"},    {"SESSION_STORE", "memory"},
+      {"SESSION_STORE", "redis:"},    {"SESSION_TTL", "0"},
+      {"SESSION_TTL", "-1"},          {"SESSION_TTL", "1.5"},
+      {"SESSION_TTL", "ten"},         {"SESSION_MAX_AGE", "0"},
+      {"SESSION_MAX_AGE", "1e3"},     {"SESSION_MAX_AGE", "99999999999999"},
+      {"SESSION_MAX_AGE", "2678401"},  // a second more than the cookie is valid
+      {"SESSION_MAX_PER_USER", "0"},  {"SESSION_MAX_PER_USER", "10001"}};
   for (const auto& [name, value] : wrong) {
     const auto refused = run_program({"--port", "0"}, {{name, value}});
     EXPECT_EQ(refused.exit_code, 2) << name << '=' << value;

@@ -47,6 +47,9 @@ class SessionScenarios : public HttpScenarios {
   void get_does_not_log_out_everywhere();
 
   void sessions_page_marks_this_one();
+  void sessions_page_shows_newest_hundred();
+  void one_login_too_many_ends_oldest_session();
+  void logout_everywhere_ends_longer_sessions();
   void requests_of_sibling_hosts_are_refused();
   void unknown_and_malformed_tokens_are_anonymous();
   void idle_session_ends();

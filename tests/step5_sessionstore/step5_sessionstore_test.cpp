@@ -20,8 +20,13 @@ class Step5Program : public ProgramScenarios {
   Step5Program() : ProgramScenarios{"step5_sessionstore", Store::kNone} {}
 
   std::vector<std::string> variables() const override {
-    return {"SESSION_STORE",           "SESSION_TTL",          "SESSION_MAX_AGE",
-            "FIRESTORE_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT", "--check"};
+    return {"SESSION_STORE",
+            "SESSION_TTL",
+            "SESSION_MAX_AGE",
+            "SESSION_MAX_PER_USER",
+            "FIRESTORE_EMULATOR_HOST",
+            "GOOGLE_CLOUD_PROJECT",
+            "--check"};
   }
 };
 

@@ -1,10 +1,12 @@
 // What every SessionStore promises, tried on all three.
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/use_future.hpp>
 #include <future>
@@ -18,14 +20,16 @@
 namespace sessions::test {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
 using testing::Optional;
 using testing::Pair;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
-constexpr SessionLifetime kLong{.idle = seconds{60}, .absolute = seconds{600}};
+constexpr SessionLimits kLong{.idle = seconds{60}, .absolute = seconds{600}};
 
 MATCHER_P(HasToken, token, "") { return arg.token == token; }
 
@@ -39,10 +43,10 @@ class Step5SessionStore : public testing::TestWithParam<StoreKind> {
     }
   }
 
-  /// Goes on with a store of this lifetime. Memory forgets, the others do not.
-  void use(SessionLifetime lifetime) {
+  /// Goes on with a store of these limits. Memory forgets, the others do not.
+  void use(SessionLimits limits, const std::vector<std::string>& secrets = kTestSecrets) {
     store_.reset();
-    store_ = world_->make(event_loop_, lifetime);
+    store_ = world_->make(event_loop_, limits, secrets);
   }
 
   SessionStore& store() { return *store_; }
@@ -60,18 +64,27 @@ class Step5SessionStore : public testing::TestWithParam<StoreKind> {
     co_return co_await store().create(std::move(username));
   }
   SessionToken create(const std::string& username) { return wait(created(username)).value(); }
-  SessionStore::Access read(SessionToken token) { return wait(store().read(token)); }
-  SessionStore::Access set(SessionToken token, const std::string& field, const std::string& value) {
+  /// The same when the clocks of all stores show another time than before.
+  SessionToken create_later(const std::string& username) {
+    std::this_thread::sleep_for(milliseconds{2});
+    return create(username);
+  }
+  std::optional<SessionFields> read(SessionToken token) { return wait(store().read(token)); }
+  std::optional<SessionFields> set(SessionToken token, const std::string& field,
+                                   const std::string& value) {
     return wait(store().set(token, field, value));
   }
-  SessionStore::Access increment(SessionToken token, const std::string& field,
-                                 std::int64_t by = 1) {
+  std::optional<SessionFields> increment(SessionToken token, const std::string& field,
+                                         std::int64_t by = 1) {
     return wait(store().increment(token, field, by));
   }
   /// Listing does not renew a session, so it can watch one expire.
   std::vector<SessionSummary> list(const std::string& username) {
-    return wait(store().list(username));
+    auto list = wait(store().list(username));
+    EXPECT_EQ(list.newest.size(), std::min(list.count, SessionList::kMaxNewest));
+    return std::move(list.newest);
   }
+  std::size_t count(const std::string& username) { return wait(store().list(username)).count; }
 
  private:
   std::unique_ptr<StoreUnderTest> world_;
@@ -82,6 +95,13 @@ class Step5SessionStore : public testing::TestWithParam<StoreKind> {
 INSTANTIATE_TEST_SUITE_P(Stores, Step5SessionStore,
                          testing::Values(StoreKind::kMemory, StoreKind::kRedis,
                                          StoreKind::kFirestore),
+                         [](const auto& test) { return name_of(test.param); });
+
+/// What another server, or this one after a restart, finds.
+class Step5LastingStore : public Step5SessionStore {};
+
+INSTANTIATE_TEST_SUITE_P(Stores, Step5LastingStore,
+                         testing::Values(StoreKind::kRedis, StoreKind::kFirestore),
                          [](const auto& test) { return name_of(test.param); });
 
 /// Collects what is logged.
@@ -115,7 +135,7 @@ TEST_P(Step5SessionStore, EveryAccessAnswersWithAllFields) {
               Optional(ElementsAre(Pair("colour", "green"), Pair("username", "alice"),
                                    Pair("visits", "1"))));
   const auto incremented = increment(token, "visits", -5);
-  EXPECT_THAT(incremented, Optional(testing::Contains(Pair("visits", "-4"))));
+  EXPECT_THAT(incremented, Optional(Contains(Pair("visits", "-4"))));
   EXPECT_EQ(incremented, read(token));
 }
 
@@ -124,13 +144,13 @@ TEST_P(Step5SessionStore, ValuesComeBackAsTheyWereSet) {
   for (const std::string value :
        {"", " ", "line\r\nbreak", "\"quoted\" \\ {}", "Zoë 名前 🦊", "-0", "1e3", "true"}) {
     set(token, "value", value);
-    EXPECT_THAT(read(token), Optional(testing::Contains(Pair("value", value))));
+    EXPECT_THAT(read(token), Optional(Contains(Pair("value", value))));
   }
 }
 
 TEST_P(Step5SessionStore, UnknownTokenIsNoSessionAndBecomesNone) {
-  const auto token = SessionToken::random();
-  EXPECT_EQ(set(token, "username", "alice"), std::nullopt);
+  const auto token = SessionToken::random(user_tags().of("alice"));
+  EXPECT_EQ(set(token, "colour", "green"), std::nullopt);
   EXPECT_EQ(increment(token, "visits"), std::nullopt);
   EXPECT_EQ(read(token), std::nullopt);
   EXPECT_THAT(list("alice"), IsEmpty());
@@ -139,7 +159,7 @@ TEST_P(Step5SessionStore, UnknownTokenIsNoSessionAndBecomesNone) {
 TEST_P(Step5SessionStore, DestroyedSessionIsNotBroughtBack) {
   const auto token = create("alice");
   wait(store().destroy(token));
-  EXPECT_EQ(set(token, "username", "alice"), std::nullopt);
+  EXPECT_EQ(set(token, "colour", "green"), std::nullopt);
   EXPECT_EQ(increment(token, "visits"), std::nullopt);
   EXPECT_EQ(read(token), std::nullopt);
   EXPECT_THAT(list("alice"), IsEmpty());
@@ -155,7 +175,7 @@ TEST_P(Step5SessionStore, ExpiresWhenIdleAndIsNotBroughtBack) {
   EXPECT_GE(Clock::now() - before, milliseconds{700});
   EXPECT_LT(Clock::now() - created, milliseconds{700} + seconds{1} * kSlowdown);
   EXPECT_EQ(increment(token, "visits"), std::nullopt);
-  EXPECT_EQ(set(token, "username", "alice"), std::nullopt);
+  EXPECT_EQ(set(token, "colour", "green"), std::nullopt);
   EXPECT_EQ(read(token), std::nullopt);
 }
 
@@ -188,7 +208,7 @@ TEST_P(Step5SessionStore, AbsoluteLifetimeEndsAnActiveSession) {
 
 TEST_P(Step5SessionStore, HundredParallelIncrementsLoseNone) {
   const auto token = create("alice");
-  std::vector<std::future<SessionStore::Access>> increments;
+  std::vector<std::future<std::optional<SessionFields>>> increments;
   for (int i = 0; i < 100; ++i) {
     increments.push_back(start(store().increment(token, "visits", 1)));
   }
@@ -220,14 +240,14 @@ TEST_P(Step5SessionStore, TwoFieldsChangedInParallelBothKeepTheirChange) {
 TEST_P(Step5SessionStore, LogoutDuringWritesIsFinal) {
   for (int round = 0; round < 20; ++round) {
     const auto token = create("alice");
-    std::vector<std::future<SessionStore::Access>> writes;
+    std::vector<std::future<std::optional<SessionFields>>> writes;
     std::future<void> destroyed;
     for (int i = 0; i < 10; ++i) {
       if (i == 5) {
         destroyed = start(store().destroy(token));
       }
       writes.push_back(start(store().increment(token, "visits", 1)));
-      writes.push_back(start(store().set(token, "username", "alice")));
+      writes.push_back(start(store().set(token, "colour", "green")));
     }
     destroyed.get();
     for (auto& write : writes) {
@@ -303,15 +323,41 @@ TEST_P(Step5SessionStore, UserNamesAreNotPatternsOrPaths) {
   EXPECT_THAT(list("alice"), ElementsAre(HasToken(alice)));
 }
 
-TEST_P(Step5SessionStore, SettingTheUsernameHandsTheSessionOver) {
+TEST_P(Step5SessionStore, WhoseSessionItIsNeverChanges) {
   const auto token = create("alice");
-  EXPECT_THAT(set(token, "username", "bob"), Optional(ElementsAre(Pair("username", "bob"))));
-  EXPECT_THAT(list("alice"), IsEmpty());
-  EXPECT_THAT(list("bob"), ElementsAre(HasToken(token)));
-  wait(store().destroy_all("alice"));
-  EXPECT_TRUE(read(token));
-  wait(store().destroy_all("bob"));
-  EXPECT_EQ(read(token), std::nullopt);
+  EXPECT_THROW(set(token, "username", "bob"), std::invalid_argument);
+  EXPECT_THROW(increment(token, "username"), std::invalid_argument);
+  EXPECT_THAT(read(token), Optional(ElementsAre(Pair("username", "alice"))));
+  EXPECT_THAT(list("alice"), ElementsAre(HasToken(token)));
+  EXPECT_THAT(list("bob"), IsEmpty());
+}
+
+TEST_P(Step5SessionStore, OneLoginMoreThanAllowedEndsTheOldestSession) {
+  use({.idle = seconds{60}, .absolute = seconds{600}, .per_user = 2});
+  const auto other = create("bob");
+  const auto first = create("alice");
+  const auto second = create_later("alice");
+  const auto third = create_later("alice");
+  EXPECT_EQ(read(first), std::nullopt);
+  EXPECT_TRUE(read(second));
+  EXPECT_TRUE(read(third));
+  EXPECT_EQ(count("alice"), 2U);
+  EXPECT_TRUE(read(other));
+}
+
+TEST_P(Step5SessionStore, ListShowsTheHundredThatWereUsedLast) {
+  const auto first = create("alice");
+  const auto second = create_later("alice");
+  for (int i = 0; i < 99; ++i) {
+    create_later("alice");
+  }
+  EXPECT_EQ(count("alice"), 101U);
+  const auto without_first = list("alice");
+  EXPECT_THAT(without_first, SizeIs(100));
+  EXPECT_THAT(without_first, Not(Contains(HasToken(first))));
+  read(first);
+  EXPECT_THAT(list("alice"), Contains(HasToken(first)));
+  EXPECT_THAT(list("alice"), Not(Contains(HasToken(second))));
 }
 
 TEST_P(Step5SessionStore, ThousandSessionsAreCreatedListedAndDestroyed) {
@@ -327,14 +373,43 @@ TEST_P(Step5SessionStore, ThousandSessionsAreCreatedListedAndDestroyed) {
   for (auto& creation : creations) {
     tokens.push_back(creation.get().value());
   }
-  EXPECT_THAT(list("alice"), SizeIs(1000));
+  EXPECT_EQ(count("alice"), 1000U);
+  EXPECT_THAT(list("alice"), SizeIs(100));
   for (std::size_t i = 0; i < 10; ++i) {
     wait(store().destroy(tokens[i]));
   }
-  EXPECT_THAT(list("alice"), SizeIs(990));
+  EXPECT_EQ(count("alice"), 990U);
   wait(store().destroy_all("alice"));
   EXPECT_THAT(list("alice"), IsEmpty());
   EXPECT_EQ(read(tokens.back()), std::nullopt);
+}
+
+TEST_P(Step5LastingStore, ServerWithAShorterIdleTimeoutLosesNoSession) {
+  use({.idle = seconds{3600}, .absolute = seconds{7200}});
+  const auto first = create("alice");
+  std::this_thread::sleep_for(milliseconds{1200});
+  use({.idle = milliseconds{1}, .absolute = seconds{600}});
+  create("alice");
+  EXPECT_TRUE(wait_until([&] { return count("alice") == 1; }));
+  EXPECT_THAT(list("alice"), ElementsAre(HasToken(first)));
+  wait(store().destroy_all("alice"));
+  use(kLong);
+  EXPECT_EQ(read(first), std::nullopt);
+}
+
+TEST_P(Step5LastingStore, SessionsFromBeforeTheKeyWasChangedAreListedAndEnded) {
+  const auto before = create("alice");
+  const auto other = create("bob");
+  use(kLong, {std::string(32, 'n'), kTestSecrets.front()});
+  const auto after = create("alice");
+  EXPECT_TRUE(read(before));
+  EXPECT_EQ(count("alice"), 2U);
+  EXPECT_THAT(list("alice"), UnorderedElementsAre(HasToken(before), HasToken(after)));
+  wait(store().destroy_all("alice"));
+  EXPECT_EQ(read(before), std::nullopt);
+  EXPECT_EQ(read(after), std::nullopt);
+  EXPECT_EQ(count("alice"), 0U);
+  EXPECT_TRUE(read(other));
 }
 
 TEST_P(Step5SessionStore, WhatCannotBeIncrementedIsNoSessionAndIsLogged) {
@@ -343,10 +418,10 @@ TEST_P(Step5SessionStore, WhatCannotBeIncrementedIsNoSessionAndIsLogged) {
   for (const std::string value : {"many", "", "1.5", "007", " 1", "9223372036854775807"}) {
     set(token, "visits", value);
     EXPECT_EQ(increment(token, "visits"), std::nullopt) << value;
-    EXPECT_THAT(read(token), Optional(testing::Contains(Pair("visits", value))));
+    EXPECT_THAT(read(token), Optional(Contains(Pair("visits", value))));
   }
   EXPECT_THAT(log.text(), testing::HasSubstr(token.abbreviated()));
-  EXPECT_THAT(log.text(), testing::Not(testing::HasSubstr(std::string{token.text()})));
+  EXPECT_THAT(log.text(), Not(testing::HasSubstr(std::string{token.text()})));
 }
 
 TEST_P(Step5SessionStore, FieldNamesAreLowerSnakeCase) {
@@ -402,30 +477,42 @@ TEST_P(Step5SessionStore, LoggedOutSessionIsOver) {
   wait(session.log_out());
   EXPECT_EQ(wait(copy.get("username")), std::nullopt);
   EXPECT_EQ(wait(copy.increment("visits")), std::nullopt);
-  EXPECT_FALSE(wait(copy.set("username", "alice")));
+  EXPECT_FALSE(wait(copy.set("colour", "green")));
   EXPECT_EQ(copy["username"], "");
 }
 
 TEST(Step5SessionToken, IsRandomAndOfOneForm) {
+  const auto tag = user_tags().of("alice");
   std::set<std::string> seen;
   for (int i = 0; i < 1000; ++i) {
-    const auto token = SessionToken::random();
+    const auto token = SessionToken::random(tag);
     const std::string text{token.text()};
-    EXPECT_EQ(text.size(), 32U);
-    EXPECT_EQ(text.find_first_not_of("0123456789abcdef"), std::string::npos);
+    EXPECT_THAT(text, testing::MatchesRegex("[A-Za-z0-9_-]{11}[.][A-Za-z0-9_-]{22}"));
+    EXPECT_EQ(token.tag(), tag);
+    EXPECT_EQ(text, fmt::format("{}.{}", token.tag(), token.secret()));
     EXPECT_EQ(SessionToken::parse(text), token);
     EXPECT_TRUE(seen.insert(text).second);
   }
 }
 
 TEST(Step5SessionToken, AcceptsNoOtherForm) {
-  const std::string good(32, 'a');
+  const auto good = std::string(11, '-') + "." + std::string(22, '_');
   EXPECT_TRUE(SessionToken::parse(good));
   for (const std::string& bad :
-       {std::string{}, good + "a", good.substr(1), std::string(32, 'A'), std::string(32, 'g'),
-        "../" + good.substr(3), std::string(32, '\0'), std::string(31, 'a') + "\n"}) {
+       {std::string{}, good + "a", good.substr(1), std::string(34, 'a'), std::string(34, '.'),
+        "../" + good.substr(3), std::string(34, '\0'), good.substr(0, 33) + "\n",
+        good.substr(0, 33) + "=", std::string(12, 'a') + "." + std::string(21, 'a')}) {
     EXPECT_EQ(SessionToken::parse(bad), std::nullopt) << bad;
   }
+}
+
+TEST(Step5UserTags, SayNothingWithoutTheKey) {
+  const auto tags = user_tags({std::string(32, 'n'), std::string(32, 'o')});
+  const auto old_tags = user_tags({std::string(32, 'o')});
+  EXPECT_EQ(tags.of("alice"), tags.of("alice"));
+  EXPECT_NE(tags.of("alice"), tags.of("bob"));
+  EXPECT_NE(tags.of("alice"), old_tags.of("alice"));
+  EXPECT_THAT(tags.all_of("alice"), ElementsAre(tags.of("alice"), old_tags.of("alice")));
 }
 
 /// A store that must not be asked.
@@ -434,22 +521,23 @@ class ForbiddenStore : public SessionStore {
   asio::awaitable<SessionToken> create(std::string /*username*/) override {
     return refuse<SessionToken>();
   }
-  asio::awaitable<Access> read(SessionToken /*token*/) override { return refuse<Access>(); }
-  asio::awaitable<Access> set(SessionToken /*token*/, std::string /*field*/,
-                              std::string /*value*/) override {
-    return refuse<Access>();
+  asio::awaitable<std::optional<SessionFields>> read(SessionToken /*token*/) override {
+    return refuse<std::optional<SessionFields>>();
   }
-  asio::awaitable<Access> increment(SessionToken /*token*/, std::string /*field*/,
-                                    std::int64_t /*by*/) override {
-    return refuse<Access>();
+  asio::awaitable<std::optional<SessionFields>> set(SessionToken /*token*/, std::string /*field*/,
+                                                    std::string /*value*/) override {
+    return refuse<std::optional<SessionFields>>();
+  }
+  asio::awaitable<std::optional<SessionFields>> increment(SessionToken /*token*/,
+                                                          std::string /*field*/,
+                                                          std::int64_t /*by*/) override {
+    return refuse<std::optional<SessionFields>>();
   }
   asio::awaitable<void> destroy(SessionToken /*token*/) override { return refuse<void>(); }
-  asio::awaitable<std::vector<SessionSummary>> list(std::string /*username*/) override {
-    return refuse<std::vector<SessionSummary>>();
+  asio::awaitable<SessionList> list(std::string /*username*/) override {
+    return refuse<SessionList>();
   }
   asio::awaitable<void> destroy_all(std::string /*username*/) override { return refuse<void>(); }
-  asio::awaitable<bool> purge() override { return refuse<bool>(); }
-  asio::awaitable<void> ping() override { return refuse<void>(); }
 
  private:
   template <typename Result>
@@ -463,7 +551,7 @@ TEST(Step5Session, WithoutATokenTheStoreIsNotAsked) {
   ForbiddenStore store;
   Session session{store, std::nullopt};
   EXPECT_EQ(event_loop.wait_for(session.get("username")), std::nullopt);
-  EXPECT_FALSE(event_loop.wait_for(session.set("username", "alice")));
+  EXPECT_FALSE(event_loop.wait_for(session.set("colour", "green")));
   EXPECT_EQ(event_loop.wait_for(session.increment("visits")), std::nullopt);
   event_loop.wait_for(session.log_out());
 }

@@ -18,6 +18,10 @@ std::string name_of(StoreKind kind) {
   return "Unknown";
 }
 
+UserTags user_tags(const std::vector<std::string>& secrets) {
+  return UserTags{{secrets.begin(), secrets.end()}};
+}
+
 StoreUnderTest::StoreUnderTest(StoreKind kind) : kind_{kind} {
   if (kind == StoreKind::kRedis) {
     redis_ = std::make_unique<RedisProcess>();
@@ -48,20 +52,20 @@ Environment StoreUnderTest::environment() const {
   return {{"SESSION_STORE", "memory:"}};
 }
 
-std::unique_ptr<SessionStore> StoreUnderTest::make(EventLoop& event_loop,
-                                                   SessionLifetime lifetime) const {
+std::unique_ptr<SessionStore> StoreUnderTest::make(EventLoop& event_loop, SessionLimits limits,
+                                                   const std::vector<std::string>& secrets) const {
   if (redis_) {
     return std::make_unique<RedisSessionStore>(
-        event_loop, RedisUrl::parse("SESSION_STORE", redis_->url()), lifetime);
+        event_loop, RedisUrl::parse("SESSION_STORE", redis_->url()), user_tags(secrets), limits);
   }
   if (project_) {
     return std::make_unique<FirestoreSessionStore>(
         event_loop,
         FirestoreDatabase{"http://" + emulator_->host(), project_->id(),
                           std::make_shared<EmulatorOwner>()},
-        lifetime);
+        user_tags(secrets), limits);
   }
-  return std::make_unique<MemorySessionStore>(lifetime);
+  return std::make_unique<MemorySessionStore>(user_tags(secrets), limits);
 }
 
 }  // namespace sessions::test

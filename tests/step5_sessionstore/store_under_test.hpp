@@ -4,12 +4,15 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "event_loop.hpp"
 #include "firestore_emulator.hpp"
 #include "process.hpp"
 #include "redis_process.hpp"
+#include "server_process.hpp"
 #include "session_store.hpp"
+#include "user_tags.hpp"
 
 namespace sessions::test {
 
@@ -18,6 +21,11 @@ enum class StoreKind { kMemory, kRedis, kFirestore };
 /// Names the kind in the names of tests.
 std::string name_of(StoreKind kind);
 inline void PrintTo(StoreKind kind, std::ostream* out) { *out << name_of(kind); }
+
+/// The key of ServerProcess, and no other one.
+inline const std::vector<std::string> kTestSecrets{std::string{kTestKey}};
+
+UserTags user_tags(const std::vector<std::string>& secrets = kTestSecrets);
 
 /// A store's server, if it has one: private to one test.
 class StoreUnderTest {
@@ -30,8 +38,9 @@ class StoreUnderTest {
   StoreKind kind() const { return kind_; }
   /// The settings that make step 5 use this store.
   Environment environment() const;
-  /// A store in this process.
-  std::unique_ptr<SessionStore> make(EventLoop& event_loop, SessionLifetime lifetime) const;
+  /// A store in this process, whose tags are made with these secrets as keys.
+  std::unique_ptr<SessionStore> make(EventLoop& event_loop, SessionLimits limits,
+                                     const std::vector<std::string>& secrets = kTestSecrets) const;
 
   /// Null unless this is Redis.
   RedisProcess* redis() const { return redis_.get(); }
