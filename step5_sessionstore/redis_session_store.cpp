@@ -17,35 +17,38 @@ namespace {
 
 //! [redis access]
 // Every access is this script, with or without a command that changes a field. Its first line makes
-// Redis refuse it as a whole, before it begins, where it may not write.
+// Redis refuse it as a whole, before it begins, where it may not write. So that most accesses write
+// nothing but the field, an expiry is set a twentieth later than asked for, at most a second, and
+// again when an access would end up short of that.
 constexpr std::string_view kAccess = R"(#!lua
   local secret, idle, absolute, command, field, value = unpack(ARGV)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  if (tonumber(redis.call('ZSCORE', KEYS[2], secret)) or 0) <= now then return false end
+  local expiry = tonumber(redis.call('ZSCORE', KEYS[2], secret))
+  if not expiry or expiry <= now then return false end
 
-  local record = redis.call('HMGET', KEYS[1], 'createdAt', 'seenAt', 'username')
-  local created, seen = tonumber(record[1]), tonumber(record[2])
-  if not (created and seen and record[3]) then
+  local record = redis.call('HMGET', KEYS[1], 'createdAt', 'username')
+  local created = tonumber(record[1])
+  if not (created and record[2]) then
     if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-    return redis.error_reply('CORRUPT createdAt, seenAt or username is missing')
+    return redis.error_reply('CORRUPT createdAt or username is missing')
   end
-  local expiry = math.min(now + idle, created + absolute)
-  if expiry <= now then return false end
+  if created + absolute <= now then return false end
 
   if command then redis.call(command, KEYS[1], field, value) end
-  redis.call('ZADD', KEYS[2], expiry, secret)
-  if now - seen >= 1000 then
+  local wanted = math.min(now + idle, created + absolute)
+  if expiry < wanted or expiry > wanted + 1000 then
+    expiry = math.min(now + idle + math.min(1000, math.floor(idle / 20)), created + absolute)
     redis.call('HSET', KEYS[1], 'seenAt', now)
-    redis.call('PEXPIREAT', KEYS[1], expiry + 1000)
-    redis.call('PEXPIREAT', KEYS[2], expiry + 1000, 'GT')
+    redis.call('PEXPIREAT', KEYS[1], expiry)
+    redis.call('ZADD', KEYS[2], expiry, secret)
+    redis.call('PEXPIREAT', KEYS[2], expiry, 'GT')
   end
   return redis.call('HGETALL', KEYS[1])
 )";
 //! [redis access]
 
-// The keys live a second longer than what they say, so that it is enough to renew them once a
-// second; the index's life is only ever extended, for others may have given it a longer one.
+// The index's life is only ever extended, for another server may have given it a longer one.
 constexpr std::string_view kCreate = R"(#!lua
   local secret, idle, absolute, per_user, username = unpack(ARGV)
   local time = redis.call('TIME')
@@ -54,10 +57,10 @@ constexpr std::string_view kCreate = R"(#!lua
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -per_user)
   redis.call('ZADD', KEYS[2], expiry, secret)
-  redis.call('PEXPIREAT', KEYS[2], expiry + 1000, 'NX')
-  redis.call('PEXPIREAT', KEYS[2], expiry + 1000, 'GT')
+  redis.call('PEXPIREAT', KEYS[2], expiry, 'NX')
+  redis.call('PEXPIREAT', KEYS[2], expiry, 'GT')
   redis.call('HSET', KEYS[1], 'createdAt', now, 'seenAt', now, 'username', username)
-  redis.call('PEXPIREAT', KEYS[1], expiry + 1000)
+  redis.call('PEXPIREAT', KEYS[1], expiry)
 )";
 
 constexpr std::string_view kDestroy = R"(#!lua flags=allow-oom

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <future>
 #include <sstream>
 
@@ -221,7 +222,72 @@ TEST_F(Step5RedisRecord, ForgottenScriptsAreSentAgain) {
 class Step5RedisFaults : public OneSession {
  protected:
   Step5RedisFaults() : OneSession{StoreKind::kRedis} {}
+
+  void expect_refusal(const Response& page) {
+    EXPECT_EQ(page.status, 503);
+    EXPECT_NE(page.header("Retry-After"), std::nullopt);
+    EXPECT_FALSE(page.contains(kAnonymous));
+  }
+  /// Redis refuses to write after the one command, and writes again after the other.
+  void expect_refused_writes_are_503(const std::vector<std::string>& refuse,
+                                     const std::vector<std::string>& cure) {
+    redis().command(refuse);
+    expect_refusal(client().get("/"));
+    expect_refusal(HttpClient{server().url()}.post("/login", "username=bob"));
+    EXPECT_TRUE(HttpClient{server().url()}.get("/").contains(kAnonymous));
+    redis().command(cure);
+    EXPECT_TRUE(wait_until([&] { return visits_in(client().get("/")) == 2; }));
+    EXPECT_EQ(redis().command({"DBSIZE"}), "2");
+  }
 };
+
+TEST_F(Step5RedisFaults, WithoutMemoryIs503) {
+  expect_refused_writes_are_503({"CONFIG", "SET", "maxmemory", "1"},
+                                {"CONFIG", "SET", "maxmemory", "0"});
+}
+
+TEST_F(Step5RedisFaults, WithoutReplicasIs503) {
+  expect_refused_writes_are_503({"CONFIG", "SET", "min-replicas-to-write", "1"},
+                                {"CONFIG", "SET", "min-replicas-to-write", "0"});
+}
+
+TEST_F(Step5RedisFaults, ReplicaIs503) {
+  expect_refused_writes_are_503({"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"});
+}
+
+TEST_F(Step5RedisFaults, ThatCannotSaveIs503) {
+  // In the place of the file that it wants to write.
+  std::filesystem::create_directory(
+      std::filesystem::path{redis().socket()}.replace_filename("dump.rdb"));
+  redis().command({"BGSAVE"});
+  ASSERT_TRUE(wait_until([&] {
+    return redis().command({"INFO", "persistence"})->find("rdb_last_bgsave_status:err") !=
+           std::string::npos;
+  }));
+  expect_refused_writes_are_503({"CONFIG", "SET", "save", "3600 1"}, {"CONFIG", "SET", "save", ""});
+}
+
+TEST_F(Step5RedisFaults, ThatForbidsACommandInsideOfAScriptIs503) {
+  redis().command({"ACL", "SETUSER", "default", "-hincrby", "-zadd"});
+  expect_refusal(client().get("/"));
+  expect_refusal(HttpClient{server().url()}.post("/login", "username=bob"));
+  redis().command({"ACL", "SETUSER", "default", "+@all"});
+  EXPECT_EQ(visits_in(client().get("/")), 2);
+}
+
+TEST_F(Step5RedisFaults, ManySessionsOfAUserAreListedInPartAndEndedAtOnce) {
+  const auto index = redis().command({"KEYS", "sessions-of:*"}).value();
+  redis().command({"EVAL", "for i = 1, 300000 do redis.call('ZADD', KEYS[1], 9e12, i) end", "1",
+                   index.substr(0, index.size() - 1)});
+  const auto page = client().get("/sessions");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_THAT(page.body, HasSubstr("Sessions of alice: 300001, the newest"));
+  EXPECT_LT(page.body.size(), 10'000U);
+  const auto ended = client().post("/logout-everywhere", "");
+  EXPECT_EQ(ended.status, 302);
+  EXPECT_EQ(ended.cookie("session"), "");
+  EXPECT_EQ(redis().command({"EXISTS", index.substr(0, index.size() - 1)}), "0");
+}
 
 TEST_F(Step5RedisFaults, FrozenRedisIs503UntilItGoesOn) {
   redis().freeze();
