@@ -151,10 +151,14 @@ start_instances() {
 }
 
 start_nginx() {
-  local host=$1 port=$2 log=$temporary_folder/nginx.log settings servers
+  local host=$1 port=$2 log=$temporary_folder/nginx.log settings servers next='' i
   settings=$(<step5_sessionstore/nginx.conf)
-  printf -v servers 'server 127.0.0.1:%s max_fails=1 fail_timeout=1s; ' "${ports[@]}"
+  printf -v servers 'server 127.0.0.1:%s max_fails=0; ' "${ports[@]}"
+  for i in "${!ports[@]}"; do
+    next+="~:${ports[i]}\$ 127.0.0.1:${ports[(i + 1) % ${#ports[@]}]}; "
+  done
   settings=${settings//@SERVERS@/$servers}
+  settings=${settings//@NEXT@/$next}
   settings=${settings//@HOST@/$host}
   # So that the inspector can say which instance answered.
   [[ -z $inspecting ]] ||
