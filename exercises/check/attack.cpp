@@ -58,4 +58,12 @@ ExploitResult run_exploit(Journal& journal, const std::vector<std::string>& argu
   return {exploit.standard_output(), exploit.standard_error(), code};
 }
 
+std::string printed(const ExploitResult& result) {
+  if (!result.exit_code) {
+    return "no end within 20 seconds";
+  }
+  const auto text = page_text(result.output) + result.error;
+  return text.empty() ? "nothing was printed" : text;
+}
+
 }  // namespace sessions::exercise

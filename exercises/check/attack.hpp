@@ -44,4 +44,7 @@ struct ExploitResult {
 /// Runs the program under check with these arguments.
 ExploitResult run_exploit(Journal& journal, const std::vector<std::string>& arguments);
 
+/// What an exploit printed, for a report; of a page, what is in its body.
+std::string printed(const ExploitResult& result);
+
 }  // namespace sessions::exercise

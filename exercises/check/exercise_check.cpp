@@ -275,14 +275,14 @@ void ExerciseCheck::differs(std::string expected, std::string came, std::string_
 
 void ExerciseCheck::not_checked(const std::string& reason) { throw NotChecked{reason}; }
 
-std::string page_text(const test::Response& answer) {
+std::string page_text(const std::string& html) {
   constexpr std::string_view kStart = "<body>";
-  const auto start = answer.body.find(kStart);
-  const auto end = answer.body.rfind("</body>");
+  const auto start = html.find(kStart);
+  const auto end = html.rfind("</body>");
   if (start == std::string::npos || end == std::string::npos || end < start) {
-    return answer.body;
+    return html;
   }
-  auto text = answer.body.substr(start + kStart.size(), end - start - kStart.size());
+  auto text = html.substr(start + kStart.size(), end - start - kStart.size());
   text.erase(0, text.find_first_not_of("\r\n"));
   text.erase(text.find_last_not_of("\r\n") + 1);
   return text;

@@ -154,10 +154,13 @@ class ExerciseCheck : public testing::Test {
 /// Defines a scenario of the task with this number in exercise.toml:
 ///   CHECK_TASK(1, EachLoginCounts) { ... }
 /// A macro, as GoogleTest's own TEST is: it names a class and registers it.
-#define CHECK_TASK(number, name)                                                                  \
-  class name : public sessions::exercise::ExerciseCheck {                                         \
+#define CHECK_TASK(number, name) CHECK_TASK_OF(sessions::exercise::ExerciseCheck, number, name)
+
+/// The same, with a class derived from ExerciseCheck in between.
+#define CHECK_TASK_OF(base, number, name)                                                         \
+  class name : public base {                                                                      \
    public:                                                                                        \
-    name() : ExerciseCheck{number} {}                                                             \
+    name() : base{number} {}                                                                      \
     void check() override;                                                                        \
   };                                                                                              \
   [[maybe_unused]] const auto* const kRegistered##name = testing::RegisterTest(                   \
@@ -182,7 +185,8 @@ void in_parallel(int count, Work work) {
 }
 
 /// The body's own part of a page: what is between <body> and </body>, or everything.
-std::string page_text(const test::Response& answer);
+std::string page_text(const std::string& html);
+inline std::string page_text(const test::Response& answer) { return page_text(answer.body); }
 
 /// The number after `label` in the page, or -1.
 int number_after(const test::Response& answer, std::string_view label);

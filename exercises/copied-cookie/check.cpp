@@ -34,14 +34,6 @@ class Theft {
   ExploitResult result_;
 };
 
-std::string printed(const ExploitResult& result) {
-  if (!result.exit_code) {
-    return "no end within 20 seconds";
-  }
-  const auto text = result.output + result.error;
-  return text.empty() ? "nothing was printed" : text;
-}
-
 CHECK_TASK(1, VictimsPageAfterTheLogout) {
   const auto victim = random_name("anna");
   const auto url = start_server({}, "WEAK").url();

@@ -10,6 +10,7 @@ from unittest import mock
 
 from exercises.tool import grade, student, tree
 from exercises.tool.catalogue import ExerciseError, load, load_all
+from exercises.tool.sandbox import Protections
 from exercises.tool.verdict import FAILED, NOT_CHECKED, PASSED, Scenario, judge, read_scenarios, shown, verdict_text
 
 
@@ -160,10 +161,46 @@ class Loop(unittest.TestCase):
         self.assertIn("hincrby", self.said(student.show_solution, self.exercise, progress, self.fail))
         self.assertEqual(student.Progress().of("lost-update")["solution"], "after")
 
+    def test_watch_checks_at_each_save_until_all_is_done(self):
+        student.make_copy(self.exercise)
+        verdicts = []
+
+        def check(*_):
+            verdicts.append(mock.Mock(passed=len(verdicts) == 2))
+            if not verdicts[-1].passed:
+                os.utime(self.file, (len(verdicts), len(verdicts)))  # the student saves
+            return verdicts[-1]
+
+        times = [[0.0], [1.0], [1.0], [2.0], [2.0], [3.0]]  # before and after each check
+        with mock.patch.object(student, "check_once", check), mock.patch.object(student, "_saved", side_effect=times):
+            self.said(student.watch, self.exercise, student.Progress())
+        self.assertEqual(len(verdicts), 3)
+
     def test_list_names_what_comes_next(self):
         listing = self.said(student.list_exercises, student.Progress())
         self.assertIn("★★   step 2   30 min  lost-update", listing)
         self.assertIn("Next: ./tutorial exercise ", listing)
+
+
+class WithoutProtection(unittest.TestCase):
+    def setUp(self):
+        for name in ("make_ready", "build_servers"):
+            patch = mock.patch.object(grade, name)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def test_grader_refuses_and_says_what_is_missing(self):
+        nothing = Protections((), ("users of its own",), False, False)
+        with mock.patch.object(grade, "probe", return_value=nothing):
+            with self.assertRaisesRegex(ExerciseError, "(?s)  users of its own\n.*sudo ./tutorial grade.*--trust"):
+                grade.Grader(load("count-logins"), ["s"])
+
+    def test_trust_is_needed_to_do_without(self):
+        with mock.patch.object(grade, "probe", side_effect=self.fail):
+            grader = grade.Grader(load("count-logins"), ["s"], trust=True)
+        self.addCleanup(grader.close)
+        self.assertIsNone(grader.sandbox)
+        self.assertEqual(grader.protections.active, ())
 
 
 class Taking(unittest.TestCase):
