@@ -175,6 +175,9 @@ asio::awaitable<void> RedisConnection::require_success(RedisCommand::Arguments a
   if (const auto* error = reply->error()) {
     throw RedisError{*error};
   }
+  if (replies_->next()) {
+    throw std::runtime_error{"a reply to no command"};  // not to be taken for that to the next one
+  }
 }
 
 asio::awaitable<void> RedisConnection::receive() {
@@ -253,15 +256,14 @@ void RedisConnection::clean_up() {
   const auto failure = unavailable(failure_);
   stream_.reset();
   auto lost = std::exchange(sent_, {});
+  std::deque<std::unique_ptr<RedisCommand>> unsent;
   if (state_ == State::kConnecting) {
-    for (auto& command : std::exchange(waiting_, {})) {
-      lost.push_back({std::move(command), {}});
-    }
+    unsent.swap(waiting_);
   }
   pause_ = std::clamp<Clock::duration>(2 * pause_, kFirstPause, kLongestPause);
   pause_timer_.expires_after(pause_);
   state_ = State::kDisconnected;
-  owner_.lost();
+  owner_.lost(std::move(unsent), failure);
   for (auto& sent : lost) {
     if (sent.command) {
       sent.command->complete(failure, {});

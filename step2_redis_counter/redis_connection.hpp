@@ -85,8 +85,9 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
     /// TRYAGAIN).
     virtual void redirect(const RedisConnection& from, std::unique_ptr<RedisCommand> command,
                           const RedisError& error) = 0;
-    /// The connection failed.
-    virtual void lost() = 0;
+    /// The connection failed, and these commands have not been sent.
+    virtual void lost(std::deque<std::unique_ptr<RedisCommand>> unsent,
+                      const std::exception_ptr& failure) = 0;
   };
 
   /// `tls` is null for a connection without. The owner must live until stop().

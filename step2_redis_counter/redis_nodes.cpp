@@ -108,14 +108,9 @@ void RedisNodes::stop() {
 
 void RedisNodes::redirect(const RedisConnection& from, std::unique_ptr<RedisCommand> command,
                           const RedisError& error) {
-  if (command->deadline - RedisCommand::Clock::now() <= kPause) {
-    command->complete(from.unavailable(error.what()), {});
-    return;
-  }
-  ++command->redirections;
   const auto target = parse_redirection(error.what());
   if (!target) {  // TRYAGAIN: some of a script's keys have moved, and some have not
-    pause(std::move(command));
+    pause(std::move(command), from.unavailable(error.what()));
     return;
   }
   const auto node = named_by(from, target->host, target->port);
@@ -124,17 +119,25 @@ void RedisNodes::redirect(const RedisConnection& from, std::unique_ptr<RedisComm
     slots_[target->slot] = node;
     refresh_soon();
   }
-  if (command->redirections > kRedirectionsWithoutPause) {
-    pause(std::move(command));
+  if (++command->redirections > kRedirectionsWithoutPause) {
+    pause(std::move(command), from.unavailable(error.what()));
     return;
   }
   command->asking = error.code() == "ASK";
   node->submit(std::move(command));
 }
 
-void RedisNodes::lost() {
+void RedisNodes::lost(std::deque<std::unique_ptr<RedisCommand>> unsent,
+                      const std::exception_ptr& failure) {
   if (!slots_.empty()) {
     refresh_soon();  // a replica may have taken over
+  }
+  for (auto& command : unsent) {
+    if (slots_.empty()) {
+      command->complete(failure, {});
+    } else {
+      pause(std::move(command), failure);
+    }
   }
 }
 
@@ -162,7 +165,12 @@ const RedisNodes::Node& RedisNodes::node_for(const RedisCommand::Arguments& argu
   return slots_[key == nullptr ? 0 : slot_of(*key)];
 }
 
-void RedisNodes::pause(std::unique_ptr<RedisCommand> command) {
+void RedisNodes::pause(std::unique_ptr<RedisCommand> command, const std::exception_ptr& failure) {
+  if (command->deadline - RedisCommand::Clock::now() <= kPause) {
+    command->complete(failure, {});
+    return;
+  }
+  command->redirections = 1;
   paused_.push_back(std::move(command));
   if (paused_.size() > 1) {
     return;

@@ -36,7 +36,8 @@ class RedisNodes : public RedisConnection::Owner, public std::enable_shared_from
 
   void redirect(const RedisConnection& from, std::unique_ptr<RedisCommand> command,
                 const RedisError& error) override;
-  void lost() override;
+  void lost(std::deque<std::unique_ptr<RedisCommand>> unsent,
+            const std::exception_ptr& failure) override;
 
  private:
   using Node = std::shared_ptr<RedisConnection>;
@@ -45,7 +46,8 @@ class RedisNodes : public RedisConnection::Owner, public std::enable_shared_from
   /// An empty host, or ?, means that of the server that said it.
   Node named_by(const RedisConnection& from, std::string_view host, std::string_view port);
   const Node& node_for(const RedisCommand::Arguments& arguments) const;
-  void pause(std::unique_ptr<RedisCommand> command);
+  /// Submits the command again after a pause, or fails it if its time is up by then.
+  void pause(std::unique_ptr<RedisCommand> command, const std::exception_ptr& failure);
   void refresh_soon();
   asio::awaitable<void> refresh();
   void adopt(const RedisConnection& from, const RedisReply& reply);

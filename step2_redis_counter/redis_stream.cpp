@@ -117,7 +117,7 @@ asio::awaitable<std::size_t> RedisStream::read(asio::mutable_buffer buffer) {
 
 void RedisStream::close() {
   std::error_code ignored;
-  socket_.close(ignored);
+  static_cast<void>(socket_.close(ignored));
 }
 
 }  // namespace sessions

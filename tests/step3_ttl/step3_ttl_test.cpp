@@ -1,6 +1,7 @@
 // Step 3: the counter starts again after ten idle seconds.
 
 #include "counter_scenarios.hpp"
+#include "redis_cluster_scenarios.hpp"
 #include "redis_fault_scenarios.hpp"
 #include "rule.hpp"
 
@@ -31,12 +32,18 @@ class Step3Ttl : public RedisFaultScenarios {
   }
 };
 
+class Step3RedisCluster : public RedisClusterScenarios {
+ protected:
+  Step3RedisCluster() : RedisClusterScenarios{"step3_ttl", Store::kRedis} {}
+};
+
 [[maybe_unused]] const bool kRegistered =
     register_scenarios<Step3Contract>("Step3Contract", HttpScenarios::all()) &&
     register_scenarios<Step3Contract>("Step3Contract", CounterScenarios::counting()) &&
     register_scenarios<Step3Ttl>("Step3Ttl", ProgramScenarios::all()) &&
     register_scenarios<Step3Ttl>("Step3Ttl", RedisScenarios::storing()) &&
-    register_scenarios<Step3Ttl>("Step3Ttl", RedisFaultScenarios::faults());
+    register_scenarios<Step3Ttl>("Step3Ttl", RedisFaultScenarios::faults()) &&
+    register_scenarios<Step3RedisCluster>("Step3RedisCluster", RedisClusterScenarios::all());
 
 TEST_F(Step3Ttl, CounterExpiresTenSecondsAfterEveryVisit) {
   const Rule rule{"expiry.renewed"};
