@@ -49,11 +49,10 @@ class FirestoreTap : public Tap {
   Recorder& recorder_;
   std::uint64_t connection_;
   std::deque<std::uint64_t> waiting_;  ///< for their answers
-  HttpReader requests_{
-      HttpReader::Side::kRequests,
-      {[](const HttpMessage&) { return true; },
-       [this](HttpMessage message) { request(std::move(message)); },
-       [this](std::string_view bytes) { begin("bytes", {std::string{bytes.substr(0, 1024)}}); }}};
+  HttpReader requests_{HttpReader::Side::kRequests,
+                       {[](const HttpMessage&) { return true; },
+                        [this](HttpMessage message) { request(std::move(message)); },
+                        [this](std::string_view bytes) { begin("bytes", {printable(bytes)}); }}};
   HttpReader responses_{
       HttpReader::Side::kResponses,
       {[](const HttpMessage&) { return true; },

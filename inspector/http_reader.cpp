@@ -10,8 +10,8 @@
 namespace sessions::inspector {
 namespace {
 
-constexpr std::size_t kMaxHead = 262144;
-constexpr std::size_t kMaxLine = 4096;  // of the framing of chunks
+constexpr std::size_t kMaxHead = 65536;  // as the steps have it
+constexpr std::size_t kMaxLine = 4096;   // of the framing of chunks
 
 bool is_name(const std::string& header, std::string_view name) {
   return header.size() == name.size() &&

@@ -1,5 +1,7 @@
 #include "recorder.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <asio/redirect_error.hpp>
 #include <asio/this_coro.hpp>
@@ -13,6 +15,7 @@ using nlohmann::json;
 
 // Also how long the end of the program waits for pages that wait.
 constexpr std::chrono::seconds kPatience{2};
+constexpr std::size_t kMaxBytes = 1024;
 
 /// A request's fields that may say who it is for: those of a form.
 void add_form_values(const HttpMessage& request, std::vector<std::string>& identities) {
@@ -54,6 +57,16 @@ auto* find_in(Queue& queue, std::uint64_t id) {
 }
 
 }  // namespace
+
+std::string printable(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes.substr(0, kMaxBytes)) {
+    const bool is_plain = (byte >= ' ' && byte < 0x7f && byte != '\\') || byte == '\n';
+    text += is_plain ? std::string(1, byte)
+                     : fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  }
+  return text;
+}
 
 void Recorder::connection_closed(std::uint64_t connection) {
   jars_.closed(connection);
@@ -102,7 +115,7 @@ void Recorder::request_ends(std::uint64_t id, HttpMessage request) {
 
 std::uint64_t Recorder::not_a_request(std::uint64_t connection, std::string_view bytes) {
   HttpMessage message;
-  message.head = bytes.substr(0, HttpReader::kMaxBody);
+  message.head = printable(bytes);
   const auto id = request_begins(connection, message);
   exchanges_.back().is_http = false;
   return id;
@@ -161,6 +174,12 @@ void Recorder::call_ends(std::uint64_t id, std::string reply, bool has_failed) {
     call->has_failed = has_failed;
     call->ended = now();
     changed(call->version);
+  }
+}
+
+void Recorder::plant(std::uint64_t jar, std::string set_cookie) {
+  if (jars_.find(jar) != nullptr) {
+    plants_[jar] = std::move(set_cookie);
   }
 }
 

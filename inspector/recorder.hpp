@@ -18,6 +18,9 @@
 
 namespace sessions::inspector {
 
+/// Bytes that are no message, so that they can be read: what is not printable in hexadecimal.
+std::string printable(std::string_view bytes);
+
 /// A request and its answer.
 struct Exchange {
   std::uint64_t id = 0;
@@ -72,8 +75,8 @@ class Recorder {
   std::uint64_t call_begins(StoreCall call);
   void call_ends(std::uint64_t call, std::string reply, bool has_failed);
 
-  /// A header line to be added to the next answer to this visitor.
-  void plant(std::uint64_t jar, std::string set_cookie) { plants_[jar] = std::move(set_cookie); }
+  /// A header line to be added to the next answer to this visitor, if there is one.
+  void plant(std::uint64_t jar, std::string set_cookie);
   /// What is to be added to this answer, once.
   std::string take_plant(std::uint64_t exchange);
 

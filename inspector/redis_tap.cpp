@@ -10,9 +10,9 @@
 namespace sessions::inspector {
 namespace {
 
-constexpr std::size_t kMaxArgument = 1024;
+constexpr std::size_t kMaxArgument = 512;
 constexpr std::size_t kMaxReply = 4096;
-constexpr std::size_t kMaxArguments = 64;
+constexpr std::size_t kMaxArguments = 16;
 
 struct FreeReader {
   void operator()(redisReader* reader) const { redisReaderFree(reader); }
@@ -99,7 +99,7 @@ class RedisTap : public Tap {
       waiting_.push_back(begin("redis", command_of(command)));
     });
     if (!is_resp_) {
-      begin("bytes", {shortened(std::string{bytes}, kMaxArgument)});
+      begin("bytes", {printable(bytes)});
     }
   }
 

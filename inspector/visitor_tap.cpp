@@ -67,7 +67,7 @@ class VisitorTap : public Tap {
 
   void response_is_bytes(std::string_view bytes) {
     HttpMessage response;
-    response.head = bytes.substr(0, HttpReader::kMaxBody);
+    response.head = printable(bytes);
     response_ends(std::move(response));
   }
 

@@ -34,8 +34,7 @@ window.inspector = model;  // for the console of who wants to know more
 
 async function readStore() {
   const {now, records, failure} = await get('/store');
-  const list = document.querySelector('#store');
-  list.setAttribute('aria-busy', failure !== '');
+  model.store.describe(model.about, failure);
   if (failure) return model.store.records();
   model.store.show(records, now / 1000);
   return records;
@@ -102,6 +101,5 @@ model.about = await get('/about');
 const link = document.querySelector('#visitors');
 link.href = model.about.visitors;
 link.textContent = model.about.visitors;
-model.store.describe(model.about);
 await refreshStore();
 await follow();

@@ -13,13 +13,17 @@ export class Store {
     this.#model = model;
   }
 
-  describe(about) {
-    const what = {
+  // Says what is looked at, and why it cannot be.
+  describe(about, failure) {
+    const [name, nothing] = {
       redis: ['Redis', 'There is nothing in Redis yet.'],
       firestore: ['Firestore', 'There is no document yet.'],
     }[about.store] ?? ['none to look into', 'This server has no store outside its own process, so there is nothing to see.'];
-    document.querySelector('#store-kind').textContent = what[0];
-    this.#list.querySelector('.empty').textContent = what[1];
+    const kind = document.querySelector('#store-kind');
+    kind.textContent = failure ? `${name}: ${failure}` : name;
+    kind.className = failure ? 'bad' : '';
+    const empty = this.#list.querySelector('.empty');
+    if (empty) empty.textContent = nothing;
   }
 
   // All records as they are now, and the time at which they were asked for.

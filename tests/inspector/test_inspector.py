@@ -1,13 +1,17 @@
 """The inspector's page in Chromium, against `./tutorial inspect`."""
 
+import base64
 import contextlib
+import hmac
 import http.server
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 from tests.browser import test_browser, webdriver
@@ -110,6 +114,8 @@ class InspectorTest(test_browser.BrowserTest):
 
     def shoot(self, name):
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.devtools("Emulation.setDeviceMetricsOverride", width=1600, height=1150, deviceScaleFactor=1, mobile=False)
+        self.page.run("return Promise.all(document.getAnimations().map(({finished}) => finished))")
         self.page.screenshot(SCREENSHOTS / f"{name}.png")
 
 
@@ -144,6 +150,22 @@ class Step1(InspectorTest):
         self.fill(method="POST", path="/login", body="username=" + 257 * "a")
         self.send("400")
         self.assert_page_is_sound()
+
+
+class Step1Keys(InspectorTest):
+    command = "./tutorial inspect 1"
+    environment = {"SECRET_KEY": 32 * "k", "SECRET_KEY_FALLBACKS": 32 * "o"}
+
+    def test_tells_old_keys_foreign_ones_and_expiry_apart(self):
+        future, past = int(time.time()) + 3600, int(time.time()) - 3600
+        for key, expiry, verdict, answer in ((32 * "k", future, "valid", "Logged in as alice"),
+                                             (32 * "o", future, "signed with an old key", "Logged in as alice"),
+                                             (32 * "f", future, "changed or foreign", "You are not logged in"),
+                                             (32 * "k", past, "expired", "You are not logged in")):
+            self.fill(name="session", value=token(key, expiry))
+            self.send(answer)
+            self.wait_for_panel("jars", verdict)
+        self.assertNotIn(32 * "k", self.page.run("return document.documentElement.outerHTML"))
 
 
 class Step2(InspectorTest):
@@ -319,10 +341,14 @@ class Step5Instances(InspectorTest):
         self.assertEqual(len(addresses), 2)
         self.wait_for_panel("happened", *(f"by {address}" for address in addresses))
         self.wait_for_panel("store", "alice", "bob", "held by visitor 1", "held by visitor 2")
-        self.page.run("const buttons = document.querySelectorAll('[data-exchange]'); buttons[buttons.length - 1].click()")
         self.choose("source", "visitor 1")
         self.send("Visits: 4")
         self.shoot("inspector")
+
+    def test_says_that_the_store_cannot_be_asked(self):
+        self.redis("SHUTDOWN", "NOSAVE")
+        self.page.click("#bench [type=submit]")
+        self.wait_for_panel("store", "Redis: ")
 
 
 class OtherServers(unittest.TestCase):
@@ -372,6 +398,17 @@ class OtherServers(unittest.TestCase):
                     script.src = arguments[0]; script.onload = () => resolve('ran'); script.onerror = () => resolve('refused');
                     document.body.append(script)})""", address + "/main.js")
                 self.assertEqual(frame, "refused")
+
+
+def token(key, expiry):
+    """A cookie as step 1 signs it."""
+
+    def encoded(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    claims = {"aud": "cpp-sessions/username", "exp": expiry, "iat": expiry - 7200, "username": "alice"}
+    text = encoded(b'{"alg":"HS256","typ":"JWT"}') + b"." + encoded(json.dumps(claims).encode())
+    return (text + b"." + encoded(hmac.digest(key.encode(), text, "sha256"))).decode()
 
 
 webdriver_enter = "\ue007"  # https://www.w3.org/TR/webdriver2/#keyboard-actions
