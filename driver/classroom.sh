@@ -1,15 +1,13 @@
 # shellcheck shell=bash
 # For classes: checking a server that is already running, and exercises.
 
-#: check N [--url URL]         run step N's scenarios against a server that is already running
+#: check N [--url URL]         check a running server, in whatever language, against step N's contract
+#:   --url URL                   once more: a second server on the same store
+#:   --ttl SECONDS | --redis URL   its SESSION_TTL, if it is not 10; its REDIS_URL, to look at the keys
 verb_check() {
-  parse url "$@"
-  local step url=http://127.0.0.1:5000
-  step=$(step_name "${arguments[*]}")
-  [[ $step != step4_* ]] || url=http://127.0.0.1:8080
-  need build
-  build "test_$step"
-  SESSIONS_URL=${option[url]-$url} "$build_folder/bin/test_$step" --gtest_filter="Step${step:4:1}Contract*.*"
+  step_name "${1-}" >/dev/null
+  need build redis
+  python3 -m exercises.tool check "$@"
 }
 
 #: exercise [NAME]             list the exercises; copy, build and check one of them

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from . import grade, student
+from . import contract, grade, student
 from .builder import Build
 from .catalogue import ExerciseError, load, load_all
 from .formats import FORMATS
@@ -32,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
     grade_verb.add_argument("--output", help="write the JSON to this file, after each submission")
     grade_verb.add_argument("--seed", action="append", help="draw the names of an earlier run again; may be repeated")
     grade_verb.add_argument("--trust", action="store_true", help="no sandbox: you have read every submission")
+    check_verb = verbs.add_parser("check", help="check a running server against step N's contract")
+    check_verb.add_argument("step", type=int, metavar="N")
+    check_verb.add_argument("--url", action="append", help="the server's address; repeat it for a second one on the same store")
+    check_verb.add_argument("--ttl", type=float, help="the server's SESSION_TTL in seconds, if it is not 10")
+    check_verb.add_argument("--redis", help="its REDIS_URL, to look at the keys")
     return top
 
 
@@ -48,7 +53,7 @@ def run_exercise(arguments) -> int:
 def main() -> int:
     arguments = parser().parse_args()
     try:
-        return {"exercise": run_exercise, "grade": grade.run}[arguments.verb](arguments)
+        return {"exercise": run_exercise, "grade": grade.run, "check": contract.run}[arguments.verb](arguments)
     except ExerciseError as error:
         print(f"tutorial: {error}", file=sys.stderr)
         return 2

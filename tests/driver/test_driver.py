@@ -323,7 +323,7 @@ class Check(unittest.TestCase):
         finally:
             running.stop()
         self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
-        self.assertRegex(answer.stdout, r"\[  PASSED  \] \d\d+ tests")
+        self.assertRegex(answer.stdout, r"This is a step 3: .* \(\d\d+ kept, ")
 
     def test_fails_against_something_else(self):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
@@ -334,8 +334,14 @@ class Check(unittest.TestCase):
         finally:
             server.shutdown()
             server.server_close()
-        self.assertNotEqual(answer.returncode, 0, answer.stdout)
-        self.assertIn("FAILED", answer.stdout)
+        self.assertEqual(answer.returncode, 1, answer.stdout)
+        self.assertIn("This is no step 3 yet: it breaks ", answer.stdout)
+        self.assertIn("\npages.login-form (essential): ", answer.stdout)
+
+    def test_says_that_nothing_answers(self):
+        answer = tutorial("check", "3", "--url", "http://127.0.0.1:1")
+        self.assertEqual(answer.returncode, 2, answer.stdout)
+        self.assertIn("nothing answers at http://127.0.0.1:1", answer.stderr)
 
 
 class Instances(unittest.TestCase):
