@@ -41,14 +41,15 @@ CHECK_TASK(1, PageShowsWhatTheCookieSays) {
         fmt::format("GET /\nCookie: session=(signed: {})", payload(name, issued, expires)));
     expect_text(page, "Logged in as " + name);
     const auto expected = fmt::format("until {}", date(expires));
+    if (page.contains("until 20") && !page.contains("until 204") && !page.contains("until 205") &&
+        !page.contains("until 206") && !page.contains("until 207") &&
+        !page.contains(date(issued + 31 * kDay).substr(0, 19))) {
+      differs(expected, "a time that is not in this cookie", "invents-it");
+    }
     expect_text(page, expected,
                 page.contains(date(expires - 5 * 60 * 60).substr(0, 19)) ? "local-time"
                 : page.contains(date(issued + 31 * kDay).substr(0, 19))  ? "counts-from-iat"
-                : page.contains("until 20") && !page.contains("until 204") &&
-                        !page.contains("until 205") && !page.contains("until 206") &&
-                        !page.contains("until 207")
-                    ? "invents-it"
-                    : "");
+                                                                         : "");
   }
 }
 
