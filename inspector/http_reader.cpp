@@ -163,12 +163,14 @@ void HttpReader::read_body(std::string_view& bytes) {
   bytes.remove_prefix(part.size());
   message_.body += part.substr(0, max_body_ - message_.body.size());
   message_.body_size += part.size();
-  if (state_ == State::kBody && (remaining_ -= part.size()) == 0) {
-    if (is_chunked_) {
-      state_ = State::kChunkEnd;
-    } else {
-      finish();
-    }
+  if (state_ == State::kUntilClose) {
+    return;
+  }
+  remaining_ -= part.size();
+  if (remaining_ == 0 && is_chunked_) {
+    state_ = State::kChunkEnd;
+  } else if (remaining_ == 0) {
+    finish();
   }
 }
 

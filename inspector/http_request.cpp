@@ -30,7 +30,7 @@ asio::awaitable<HttpMessage> send_request(TcpAddress address, std::string reques
   deadline.async_wait([socket](const asio::error_code& cancelled) {
     asio::error_code ignored;
     if (!cancelled) {
-      socket->close(ignored);
+      (void)socket->close(ignored);
     }
   });
   try {

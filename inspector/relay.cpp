@@ -32,8 +32,8 @@ struct Connection {
 
 void close_both(Connection& connection) {
   asio::error_code ignored;
-  connection.client.close(ignored);
-  connection.server.close(ignored);
+  (void)connection.client.close(ignored);
+  (void)connection.server.close(ignored);
 }
 
 /// Passes on until the sender has nothing more to say. `look` sees each piece first.
@@ -61,7 +61,7 @@ asio::awaitable<void> pass_on(std::shared_ptr<Connection> connection, tcp::socke
     close_both(*connection);  // a reset is passed on as an end: nobody waits for the rest
   } else {
     asio::error_code ignored;
-    to.shutdown(tcp::socket::shutdown_send, ignored);
+    (void)to.shutdown(tcp::socket::shutdown_send, ignored);
   }
 }
 
@@ -81,8 +81,8 @@ asio::awaitable<void> serve_client(std::shared_ptr<Connection> connection, Addre
                                asio::redirect_error(asio::use_awaitable, error));
     co_return;
   }
-  connection->client.set_option(tcp::no_delay{true}, error);
-  connection->server.set_option(tcp::no_delay{true}, error);
+  (void)connection->client.set_option(tcp::no_delay{true}, error);
+  (void)connection->server.set_option(tcp::no_delay{true}, error);
   asio::co_spawn(co_await asio::this_coro::executor, pass_answers_on(connection), asio::detached);
   co_await pass_on(connection, connection->client, connection->server,
                    [&](std::string& bytes) { connection->tap->from_client(bytes); });
