@@ -1,66 +1,86 @@
-// Response isolation: an answer reaches the client that asked, or nobody.
+// One client's connection: requests in, responses out, one after the other.
 #pragma once
 
-#include <pistache/peer.h>
-
-#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+
+#include "http_message.hpp"
+#include "request_parser.hpp"
+#include "server_state.hpp"
 
 namespace sessions {
 
-/// One client's connection, shared by the Pistache worker that reads it and the thread on which a
-/// handler happens to finish.
+/// Reads what Pistache's worker receives, starts the handler of each request and writes its
+/// response, on whatever thread the handler ends. Requests that come before the last one is
+/// answered wait here and are answered in order (pipelining, RFC 9112, section 9.3.2).
 ///
-/// The kernel gives the descriptor of a closed connection to the next client. Whoever writes an
-/// answer by descriptor, as Pistache's response queue does, can therefore hand one user's page to
-/// another: the client that asked leaves, the next one gets its number, then the answer is written.
-/// Here every answer is written under a mutex and only while the connection is not gone, and the
-/// worker marks it as gone, under the same mutex, before it closes the descriptor.
+/// Response isolation: the kernel gives the number of a closed descriptor to the next client.
+/// Whoever writes a response by number, as Pistache's queue does, can therefore hand one user's
+/// page to another: the client that asked leaves, the next one gets its number, then the response
+/// is written. A connection owns a duplicate of its descriptor for as long as it lives, and a
+/// handler keeps its connection alive. So the number that it writes to is its client's, whoever
+/// closes the original, and when.
 ///
-/// A client that reads slowly holds up nobody. Pistache's queue would: its worker tries again and
-/// again, and serves no other client, until the socket takes the rest of such an answer. So the
-/// rest waits here, until the thread that runs `slow_clients` is told that the socket takes more.
-///
-/// A client gets one answer at a time. What it sends before it has the answer to its last request
-/// (pipelining, RFC 9112, section 9.3.2) is discarded, and the connection is closed after the
-/// answer. Who goes on sending is cut off.
+/// Nobody waits for anybody: what a slow reader's socket does not take at once is written on the
+/// event loop. A client has a minute to finish a request, and a minute to read a response.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(const std::shared_ptr<Pistache::Tcp::Peer>& peer, asio::io_context& slow_clients);
+  /// Duplicates the client's descriptor. Throws std::system_error if that fails.
+  Connection(int descriptor, std::shared_ptr<ServerState> server);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Called by the worker when `size` bytes arrive. False if they are to be discarded.
-  bool accepts_input(std::size_t size);
-  /// Called by the worker when a request is complete, before its handler starts. `close` if the
-  /// connection is to be closed after the answer.
-  void begin_request(bool close);
-  /// Called by the worker before it closes the descriptor. From here on nothing is written.
-  void mark_gone();
-
-  /// Writes the answer to the request that is under way, from any thread, without waiting. Keeps
-  /// `in_flight` alive until the kernel has the last byte or the client is gone.
-  void answer(std::string bytes, std::shared_ptr<void> in_flight);
+  /// Called by the worker with what has arrived.
+  void receive(std::string_view bytes) noexcept;
+  /// Called by the worker when the client sends no more. It may still wait for its responses.
+  void end_input() noexcept;
 
  private:
-  struct Rest;
+  using Clock = std::chrono::steady_clock;
+  using Lock = std::unique_lock<std::mutex>;
+  /// What is needed of a request until its response is written.
+  struct Served {
+    std::string line = "(malformed)";  ///< method and path, for the log
+    bool with_body = true;
+    Clock::time_point start = Clock::now();
+  };
 
-  void wait_until_writable();
-  void send_rest();
-  void finish_answer(int descriptor);
+  void serve_next() noexcept;
+  void start_handler(Request request);
+  void respond(const Response& response, const Served& served);
+  void give_up(const std::exception& error) noexcept;
 
-  std::mutex mutex_;
-  std::weak_ptr<Pistache::Tcp::Peer> peer_;
-  asio::io_context& slow_clients_;
-  std::unique_ptr<Rest> rest_;
-  bool gone_ = false;
-  bool answering_ = false;
-  bool closing_ = false;
-  std::size_t discarded_ = 0;  ///< bytes
+  // These are called with the mutex locked.
+  void begin_response(bool keep_alive);
+  void end_response();
+  void write_slowly(std::string bytes, std::size_t sent);
+  void wait_for_rest_of_request();
+  void close_after_linger();
+  void discard(std::size_t size);
+  template <typename Action>
+  void after(std::chrono::milliseconds delay, Action action);
+
+  const std::shared_ptr<ServerState> server_;
+  std::mutex mutex_;  ///< orders the worker and the event loop; isolation does not depend on it
+  RequestParser parser_;
+  asio::steady_timer timer_;
+  std::uint64_t timer_number_ = 0;
+  asio::posix::stream_descriptor slow_writer_;  ///< open while a response waits for its reader
+  const int descriptor_;
+  bool responding_ = false;
+  bool awaiting_rest_ = false;  ///< the timer runs for a request that is incomplete
+  bool closing_ = false;        ///< the response under way, or the one before, is the last
+  bool input_ended_ = false;
+  std::size_t discarded_bytes_ = 0;
 };
 
 }  // namespace sessions

@@ -1,12 +1,20 @@
 #include "http_server.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <pistache/endpoint.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <filesystem>
+#include <stdexcept>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 #include "errors.hpp"
 #include "pistache_handler.hpp"
@@ -19,27 +27,47 @@ namespace Tcp = Pistache::Tcp;
 
 constexpr std::chrono::seconds kDrainTime{10};
 
-/// Every connection is a descriptor, and the usual limit of 1,024 is soon reached.
-void allow_many_connections() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
+/// All descriptors that are open.
+std::vector<int> open_descriptors() {
+  std::vector<int> descriptors;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    descriptors.push_back(std::stoi(entry.path().filename()));
   }
+  return descriptors;
 }
 
-// Pistache stops accepting only together with its workers, which still have to finish. So look for
-// the listening socket and shut it down; new clients are then refused by the kernel.
-void stop_accepting() {
-  for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) {
-    const int descriptor = std::stoi(entry.path().filename());
-    int listening = 0;
-    socklen_t size = sizeof listening;
-    if (::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 &&
-        listening != 0) {
-      ::shutdown(descriptor, SHUT_RDWR);
+/// How many connections there may be. Each is two descriptors, Pistache's and a Connection's, and
+/// the usual limit of 1,024 is soon reached, so it is raised. Some are left over, for stores and
+/// for clients that are refused: an acceptor without a descriptor would try again and again.
+int max_connections() {
+  constexpr rlim_t kLeftOver = 128;
+  constexpr rlim_t kMax = 1'000'000;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    throw std::system_error{errno, std::generic_category(), "getrlimit"};
+  }
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const auto all = std::min(limit.rlim_max, kMax);
+  const auto taken = open_descriptors().size() + std::min(kLeftOver, all / 4);
+  return static_cast<int>((all - std::min<rlim_t>(taken, all)) / 2);
+}
+
+/// Pistache keeps its listening socket to itself.
+int find_listening_socket(std::uint16_t port) {
+  for (const int descriptor : open_descriptors()) {
+    int is_listening = 0;
+    socklen_t size = sizeof is_listening;
+    sockaddr_in address{};  // the port is in the same place in a sockaddr_in6
+    socklen_t address_size = sizeof address;
+    if (::getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) == 0 &&
+        is_listening != 0 &&
+        ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &address_size) == 0 &&
+        ntohs(address.sin_port) == port) {
+      return descriptor;
     }
   }
+  throw std::runtime_error{"the listening socket is not found"};
 }
 
 void wait_until_answered(const std::atomic<int>& in_flight) {
@@ -60,7 +88,7 @@ std::unique_ptr<Http::Endpoint> start_endpoint(const ServerOptions& options,
             .threads(options.threads)
             .flags(Tcp::Options::ReuseAddr | Tcp::Options::NoDelay | Tcp::Options::CloseOnExec)
             .keepaliveTimeout(options.keep_alive));
-    endpoint->setHandler(make_pistache_handler(state));
+    endpoint->setHandler(std::make_shared<PistacheHandler>(state));
     endpoint->serveThreaded();
     return endpoint;
   } catch (const std::exception& error) {
@@ -74,17 +102,31 @@ std::unique_ptr<Http::Endpoint> start_endpoint(const ServerOptions& options,
 
 HttpServer::HttpServer(EventLoop& event_loop, const Routes& routes, const ServerOptions& options)
     : state_{std::make_shared<ServerState>(event_loop, routes)} {
-  allow_many_connections();
+  state_->patience = options.patience;
   endpoint_ = start_endpoint(options, state_);
+  listener_ = find_listening_socket(port());
+  // Made now, for in the end there may be no descriptor left.
+  substitute_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (substitute_ < 0) {
+    throw std::system_error{errno, std::generic_category(), "socket"};
+  }
+  state_->max_connections = max_connections();
 }
 
-HttpServer::~HttpServer() { endpoint_->shutdown(); }
+HttpServer::~HttpServer() {
+  endpoint_->shutdown();
+  endpoint_.reset();
+  ::close(substitute_);
+}
 
 std::uint16_t HttpServer::port() const { return static_cast<std::uint16_t>(endpoint_->getPort()); }
 
 void HttpServer::stop() {
   state_->stopping = true;
-  stop_accepting();
+  // Pistache stops accepting only together with its workers, which still have to finish. A socket
+  // that never listens takes the number of the one that does: so that is closed, the kernel refuses
+  // new clients, and Pistache's acceptor hears no more of it.
+  ::dup3(substitute_, listener_, O_CLOEXEC);
   wait_until_answered(state_->in_flight);
 }
 

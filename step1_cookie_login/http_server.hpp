@@ -6,8 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "event_loop.hpp"
-#include "routes.hpp"
+#include "server_state.hpp"
 
 namespace Pistache::Http {
 class Endpoint;
@@ -15,15 +14,15 @@ class Endpoint;
 
 namespace sessions {
 
-struct ServerState;
-
 /// Where a server listens, and with how much.
 struct ServerOptions {
-  std::string host;
+  std::string host = "127.0.0.1";
   std::uint16_t port = 0;  ///< 0 picks a free one
   int threads = 1;         ///< HTTP worker threads, 1 to 255
   /// How long a connection may stay open without a request.
   std::chrono::milliseconds keep_alive = std::chrono::minutes{5};
+  /// How long a client may take to finish a request, and to read a response.
+  std::chrono::milliseconds patience = std::chrono::minutes{1};
 };
 
 /// A server that listens for as long as it lives.
@@ -42,6 +41,8 @@ class HttpServer {
  private:
   std::shared_ptr<ServerState> state_;
   std::unique_ptr<Pistache::Http::Endpoint> endpoint_;
+  int listener_ = -1;
+  int substitute_ = -1;
 };
 
 /// A host as it stands in a URL: an IPv6 address in brackets (RFC 3986, section 3.2.2).

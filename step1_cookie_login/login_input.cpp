@@ -42,8 +42,8 @@ std::optional<std::string> form_field(std::string_view form, std::string_view na
 
 bool is_form(const Request& request) {
   // Media types are compared without regard to case (RFC 9110, section 8.3.1).
-  const auto type = lower_case(request.header("Content-Type").value_or(""));
-  return type.substr(0, type.find_first_of("; \t")) == kFormType;
+  const auto type = request.header("Content-Type").value_or("");
+  return equals_without_case(type.substr(0, type.find_first_of("; \t")), kFormType);
 }
 
 /// What a character is that no name may contain, or nothing. Unassigned code points are let

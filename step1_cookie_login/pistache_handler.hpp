@@ -1,30 +1,31 @@
-// The glue between Pistache and the handlers.
+// The glue: what Pistache calls when a client connects, sends and leaves.
 #pragma once
 
 #include <pistache/http.h>
 
-#include <asio/execution_context.hpp>
-#include <atomic>
 #include <memory>
 
-#include "event_loop.hpp"
-#include "routes.hpp"
+#include "server_state.hpp"
 
 namespace sessions {
 
-/// What the worker threads share.
-struct ServerState {
-  ServerState(EventLoop& loop, const Routes& served_routes)
-      : event_loop{loop}, routes{served_routes} {}
+/// Makes a Connection for each client. Pistache copies the handler for each worker thread.
+class PistacheHandler : public Pistache::Http::Handler {
+ public:
+  HTTP_PROTOTYPE(PistacheHandler)
 
-  EventLoop& event_loop;
-  const Routes& routes;
-  asio::execution_context context;
-  std::atomic<bool> stopping = false;
-  std::atomic<int> in_flight = 0;
+  explicit PistacheHandler(std::shared_ptr<ServerState> server) : server_{std::move(server)} {}
+
+ private:
+  void onConnection(const std::shared_ptr<Pistache::Tcp::Peer>& peer) override;
+  void onDisconnection(const std::shared_ptr<Pistache::Tcp::Peer>& peer) override;
+  /// Replaces Pistache's own, which parses and answers.
+  void onInput(const char* bytes, std::size_t size,
+               const std::shared_ptr<Pistache::Tcp::Peer>& peer) override;
+  void onRequest(const Pistache::Http::Request& request,
+                 Pistache::Http::ResponseWriter response) override;
+
+  std::shared_ptr<ServerState> server_;
 };
-
-/// Pistache's view of a server with these routes.
-std::shared_ptr<Pistache::Http::Handler> make_pistache_handler(std::shared_ptr<ServerState> state);
 
 }  // namespace sessions

@@ -44,6 +44,7 @@ int run_step(int argc, const char* const* argv, const StepDescription& step,
   spdlog::set_default_logger(spdlog::stderr_logger_mt(step.name));
   try {
     const Settings settings{step, argc, argv};
+    spdlog::set_level(settings.quiet() ? spdlog::level::warn : spdlog::level::info);
     if (!settings.check()) {
       block_stop_signals();  // a check has nothing to finish
     }
@@ -65,6 +66,8 @@ int serve(const Settings& settings, EventLoop& event_loop, const Routes& routes,
       event_loop,
       routes,
       {.host = settings.host(), .port = settings.port(), .threads = settings.threads()}};
+  // Each line of the log says which instance wrote it.
+  spdlog::set_pattern(fmt::format("[%Y-%m-%d %H:%M:%S.%e] [%n:{}] [%^%l%$] %v", server.port()));
   if (when_listening) {
     when_listening();
   }

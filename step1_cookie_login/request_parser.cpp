@@ -1,78 +1,243 @@
 #include "request_parser.hpp"
 
+#include <pistache/http.h>
+
 #include <algorithm>
-#include <memory>
-#include <string_view>
+#include <charconv>
+#include <tuple>
+
+#include "errors.hpp"
 
 namespace sessions {
 namespace {
 
 namespace Http = Pistache::Http;
 
-constexpr std::size_t kMaxRequestBytes = std::size_t{64} * 1024;
-constexpr std::size_t kBodyStep = 2;
 constexpr std::string_view kEmptyLine = "\r\n\r\n";
+constexpr std::string_view kDigits = "0123456789";
 
-bool is_whole_number(std::string_view text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+[[noreturn]] void refuse_as_malformed() { throw HttpError{400, "The request is malformed."}; }
+
+[[noreturn]] void refuse_as_too_large() {
+  throw HttpError{413, "The request is larger than 64 KiB."};
 }
 
-/// Pistache reserves memory for the length that a client announces, before it has the bytes, and
-/// its decoder of chunked bodies loses bytes at the borders of packets: refuse both before they
-/// matter. It also takes a length that is not a number for 0.
-class BoundedBody : public Http::Private::BodyStep {
- public:
-  BoundedBody(Http::Request* request, bool& more_input)
-      : BodyStep{request}, more_input_{more_input} {}
-
-  Http::Private::State apply(Pistache::StreamCursor& cursor) override {
-    const auto length = message->headers().tryGet<Http::Header::ContentLength>();
-    if (message->headers().tryGet<Http::Header::TransferEncoding>()) {
-      raise("The request's body needs a Content-Length.", Http::Code::Length_Required);
-    }
-    if (length && !is_whole_number(message->headers().getRaw("Content-Length").value())) {
-      raise("The length of the request's body is not a whole number.");
-    }
-    if (length && length->value() > kMaxRequestBytes) {
-      raise("The request is larger than 64 KiB.", Http::Code::Request_Entity_Too_Large);
-    }
-    const auto state = BodyStep::apply(cursor);
-    more_input_ = cursor.remaining() > 0;
-    return state;
+void require(bool is_well_formed) {
+  if (!is_well_formed) {
+    refuse_as_malformed();
   }
+}
 
- private:
-  bool& more_input_;
+/// tchar of RFC 9110, section 5.6.2.
+bool is_token_character(unsigned char byte) {
+  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+         (byte >= '0' && byte <= '9') ||
+         (byte > ' ' && std::string_view{"!#$%&'*+-.^_`|~"}.find(static_cast<char>(byte)) !=
+                            std::string_view::npos);
+}
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, is_token_character);
+}
+
+/// RFC 9110, section 5.5: no control character but the tab.
+bool is_field_value(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](unsigned char byte) { return (byte >= ' ' && byte != 0x7f) || byte == '\t'; });
+}
+
+/// A host with or without a port, in the characters that RFC 3986, section 3.2.2, allows.
+bool is_authority(std::string_view text) {
+  return std::ranges::all_of(text, [](unsigned char byte) {
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+           (byte >= 'A' && byte <= 'Z') ||
+           std::string_view{"-._~%!$&'()*+,;=:[]"}.find(static_cast<char>(byte)) !=
+               std::string_view::npos;
+  });
+}
+
+bool has_option(std::string_view list, std::string_view option) {
+  while (!list.empty()) {
+    const auto end = std::min(list.find(','), list.size());
+    if (equals_without_case(without_blanks_around(list.substr(0, end)), option)) {
+      return true;
+    }
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return false;
+}
+
+std::size_t whole_number(std::string_view text) {
+  require(!text.empty() && text.find_first_not_of(kDigits) == std::string_view::npos);
+  std::size_t number = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc{}) {
+    refuse_as_too_large();
+  }
+  return number;
+}
+
+/// A header section that has passed the check. The views are of its bytes.
+struct Head {
+  std::string_view method;
+  std::string_view target;
+  std::string_view authority;  ///< of a target in absolute form
+  std::string_view field_lines;
+  std::size_t body_bytes = 0;
+  bool is_http_1_1 = false;
+  bool keep_alive = false;
+  bool expects_continue = false;
 };
+
+/// RFC 9112, section 3.
+void check_request_line(std::string_view line, Head& head) {
+  const auto first = line.find(' ');
+  const auto last = line.rfind(' ');
+  require(first != last);
+  head.method = line.substr(0, first);
+  head.target = line.substr(first + 1, last - first - 1);
+  const auto version = line.substr(last + 1);
+  head.is_http_1_1 = version == "HTTP/1.1";
+  require(head.is_http_1_1 || version == "HTTP/1.0");
+  require(is_token(head.method) && is_field_value(head.target) &&
+          head.target.find_first_of(" \t") == std::string_view::npos);
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (equals_without_case(head.target.substr(0, scheme.size()), scheme)) {
+      head.target.remove_prefix(scheme.size());
+      const auto end = std::min(head.target.find_first_of("/?"), head.target.size());
+      head.authority = head.target.substr(0, end);
+      require(!head.authority.empty() && is_authority(head.authority));
+      head.target.remove_prefix(end);
+      if (!head.target.starts_with('/')) {
+        head.target = "/";  // a query does not change the path
+      }
+    }
+  }
+  require(head.target.starts_with('/') || (head.target == "*" && head.method == "OPTIONS"));
+}
+
+/// RFC 9112, sections 5 and 6.
+Head checked(std::string_view section) {
+  Head head;
+  check_request_line(cut_line(section), head);
+  section.remove_suffix(kEmptyLine.size() / 2);
+  head.field_lines = section;
+  head.keep_alive = head.is_http_1_1;
+  int hosts = 0;
+  int lengths = 0;
+  bool has_encoding = false;
+  while (!section.empty()) {
+    const auto field = parse_field_line(cut_line(section));
+    require(is_token(field.name) && is_field_value(field.value));
+    if (equals_without_case(field.name, "Host")) {
+      ++hosts;
+      require(is_authority(field.value));
+    } else if (equals_without_case(field.name, "Content-Length")) {
+      ++lengths;
+      head.body_bytes = whole_number(field.value);
+    } else if (equals_without_case(field.name, "Transfer-Encoding")) {
+      has_encoding = true;
+    } else if (equals_without_case(field.name, "Connection")) {
+      head.keep_alive = !has_option(field.value, "close") &&
+                        (head.keep_alive || has_option(field.value, "keep-alive"));
+    } else if (equals_without_case(field.name, "Expect")) {
+      head.expects_continue = head.is_http_1_1 && equals_without_case(field.value, "100-continue");
+    }
+  }
+  require(hosts == 1 || (hosts == 0 && !head.is_http_1_1));
+  require(lengths <= 1 && !(has_encoding && (lengths > 0 || !head.is_http_1_1)));
+  // No browser sends a form in chunks, and proxies can send the length: not worth a decoder, where
+  // most of the known attacks by smuggling begin.
+  if (has_encoding) {
+    throw HttpError{411, "The request's body needs a Content-Length."};
+  }
+  return head;
+}
+
+/// Pistache knows the methods, and where a path ends.
+std::pair<Method, std::string> parse_request_line(const Head& head) {
+  constexpr std::string_view kRest = " HTTP/1.1\r\n\r\n";
+  Http::RequestParser parser{head.method.size() + 1 + head.target.size() + kRest.size()};
+  for (const auto part : {head.method, std::string_view{" "}, head.target, kRest}) {
+    parser.feed(part.data(), part.size());
+  }
+  try {
+    require(parser.parse() == Http::Private::State::Done);
+  } catch (const Http::HttpError&) {
+    refuse_as_malformed();
+  }
+  return {parser.request.method(), parser.request.resource()};
+}
 
 }  // namespace
 
-RequestParser::RequestParser() : Http::RequestParser{kMaxRequestBytes} {
-  allSteps[kBodyStep] = std::make_unique<BoundedBody>(&request, more_input_);
-}
-
-bool RequestParser::complete_with(const char* bytes, std::size_t size) {
-  if (!feed(bytes, size)) {
-    throw Http::HttpError{Http::Code::Request_Entity_Too_Large,
-                          "The request is larger than 64 KiB."};
+std::optional<NextRequest> RequestParser::next() {
+  std::optional<Head> head;
+  if (section_bytes_ == 0) {
+    if (!find_section()) {
+      return std::nullopt;
+    }
+    head = checked(std::string_view{bytes_}.substr(0, section_bytes_));
+    body_bytes_ = head->body_bytes;
+    if (body_bytes_ > kMaxRequestBytes - section_bytes_) {
+      refuse_as_too_large();
+    }
+    must_invite_body_ = head->expects_continue && bytes_.size() == section_bytes_;
   }
-  const bool is_complete = parse() == Http::Private::State::Done;
-  if (!is_complete && currentStep < kBodyStep && ends_header_section({bytes, size})) {
-    throw Http::HttpError{Http::Code::Bad_Request, "The header section is malformed."};
+  const auto all_bytes = section_bytes_ + body_bytes_;
+  if (bytes_.size() < all_bytes) {
+    return std::nullopt;
   }
-  return is_complete;
+  if (!head) {
+    head = checked(std::string_view{bytes_}.substr(0, section_bytes_));
+  }
+  auto [method, path] = parse_request_line(*head);
+  // A target in absolute form says which host is meant, whatever Host says (section 3.2.2).
+  auto field_lines =
+      head->authority.empty() ? std::string{} : "Host: " + std::string{head->authority} + "\r\n";
+  field_lines += head->field_lines;
+  NextRequest next{
+      {method, std::move(path), std::move(field_lines), bytes_.substr(section_bytes_, body_bytes_)},
+      head->keep_alive};
+  must_invite_body_ = false;
+  forget(all_bytes);
+  return next;
 }
 
-void RequestParser::reset() {
-  Http::RequestParser::reset();
-  last_bytes_.clear();
+/// Looks for the end of the header section, in the bytes that it has not seen.
+bool RequestParser::find_section() {
+  if (searched_bytes_ == 0 && bytes_.starts_with('\r')) {
+    // An empty line or several before a request are to be ignored (RFC 9112, section 2.2).
+    std::size_t empty = 0;
+    while (std::string_view{bytes_}.substr(empty).starts_with("\r\n")) {
+      empty += 2;
+    }
+    forget(empty);
+  }
+  const auto end = bytes_.find(kEmptyLine, searched_bytes_);
+  if (end == std::string::npos) {
+    searched_bytes_ = bytes_.size() - std::min(bytes_.size(), kEmptyLine.size() - 1);
+    if (bytes_.size() > kMaxRequestBytes) {
+      refuse_as_too_large();
+    }
+    return false;
+  }
+  section_bytes_ = end + kEmptyLine.size();
+  if (section_bytes_ > kMaxRequestBytes) {
+    refuse_as_too_large();
+  }
+  return true;
 }
 
-bool RequestParser::ends_header_section(std::string_view bytes) {
-  last_bytes_ += bytes;  // the empty line may arrive in pieces
-  const bool has_ended = last_bytes_.find(kEmptyLine) != std::string::npos;
-  last_bytes_.erase(0, last_bytes_.size() - std::min(last_bytes_.size(), kEmptyLine.size() - 1));
-  return has_ended;
+void RequestParser::forget(std::size_t count) {
+  constexpr std::size_t kKeptCapacity = 4096;  // idle connections should cost little
+  if (count == bytes_.size() && bytes_.capacity() > kKeptCapacity) {
+    bytes_ = {};
+  } else {
+    bytes_.erase(0, count);
+  }
+  searched_bytes_ = 0;
+  section_bytes_ = 0;
+  body_bytes_ = 0;
 }
 
 }  // namespace sessions

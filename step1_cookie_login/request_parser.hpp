@@ -1,34 +1,53 @@
-// Pistache's parser of HTTP requests, made safe against what clients may send.
+// From the bytes of a connection to its requests.
 #pragma once
 
-#include <pistache/http.h>
-
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "http_message.hpp"
+
 namespace sessions {
 
-/// Pistache's parser with a bounded body. It also refuses what Pistache would wait on: a first line
-/// or a header that is not one, though an empty line has already ended the header section.
-class RequestParser : public Pistache::Http::RequestParser {
+/// The largest request, header section and body together, in bytes.
+inline constexpr std::size_t kMaxRequestBytes = std::size_t{64} * 1024;
+
+/// A request, and whether the client wants to send another one after it.
+struct NextRequest {
+  Request request;
+  bool keep_alive;
+};
+
+/// Keeps what has come and is not served yet, and decides where each request ends.
+///
+/// That is decided once, when the header section is complete, by rules that leave no choice: where
+/// a server and a proxy in front of it see different ends, the rest of one request becomes a second
+/// one that the proxy has never checked (request smuggling, RFC 9112, section 11.2). Pistache's
+/// parser, which is lax and starts from the first byte with every packet, gets the request line
+/// only.
+class RequestParser {
  public:
-  RequestParser();
-
-  /// True once a request is complete. Throws Pistache::Http::HttpError if there will never be one:
-  /// 413 if it is larger than 64 KiB, 411 if its body comes in chunks, otherwise 400.
-  bool complete_with(const char* bytes, std::size_t size);
-
-  void reset() override;
-
-  /// True if the client sent more than one request at once.
-  bool has_more_input() const { return more_input_; }
+  void feed(std::string_view bytes) { bytes_ += bytes; }
+  /// The next request, or nothing while it is incomplete. Throws HttpError if there will never be
+  /// one: 413 if it is larger than kMaxRequestBytes, 411 if its body comes in chunks, otherwise
+  /// 400. Then nobody can know where another one begins.
+  std::optional<NextRequest> next();
+  /// The bytes that next() has not returned.
+  std::size_t waiting_bytes() const { return bytes_.size(); }
+  /// True, once for each request, if the client waits to be told that it may send the body
+  /// (`Expect: 100-continue`, RFC 9110, section 10.1.1).
+  bool must_invite_body() { return std::exchange(must_invite_body_, false); }
 
  private:
-  bool ends_header_section(std::string_view bytes);
+  bool find_section();
+  void forget(std::size_t count);
 
-  bool more_input_ = false;
-  std::string last_bytes_;
+  std::string bytes_;
+  std::size_t searched_bytes_ = 0;  ///< no header section ends in these
+  std::size_t section_bytes_ = 0;   ///< of the header section, once it is complete
+  std::size_t body_bytes_ = 0;
+  bool must_invite_body_ = false;
 };
 
 }  // namespace sessions

@@ -73,7 +73,7 @@ def step(number, name=None, threads=CORES, **environment):
     names = {1: "step1_cookie_login", 2: "step2_redis_counter", 3: "step3_ttl",
              4: "step4_firestore", 5: "step5_sessionstore"}
     return Contender(name or names[number], (PROGRAMS / names[number],),
-                     {"THREADS": str(threads), **environment}, ours=True,
+                     {"THREADS": str(threads), "QUIET": "1", **environment}, ours=True,
                      enter=load.arrive if number == 4 else load.log_in, counts=number > 1)
 
 

@@ -87,7 +87,7 @@ def main():
         print(f"{missing} is not installed. Run ./tutorial setup")
         return 1 if os.environ.get("CI") else SKIPPED
     with stores(name) as environment:
-        environment |= {"SECRET_KEY": secrets.token_hex(32)}
+        environment |= {"SECRET_KEY": secrets.token_hex(32), "QUIET": "1"}
         few, many = (instructions(arguments.program, environment, n) for n in (FEW, MANY))
     measured = (many - few) // (MANY - FEW)
 

@@ -438,9 +438,8 @@ void HttpScenarios::http11_is_kept_alive_unless_closed() {
 void HttpScenarios::malformed_request_is_400_and_next_client_is_served() {
   const Rule rule{"http.malformed"};
   for (const auto& bytes :
-       {"GARBAGE\r\n\r\n", "GET\r\n\r\n", "\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
-        "GET / HTTP/1.1\r\nno colon here\r\n\r\n", "GET / HTTP/1.1\r\nDate: today\r\n\r\n",
-        "GET / HTTP/1.1\r\nAccept: garbage\r\n\r\n",
+       {"GARBAGE\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nno colon here\r\n\r\n",
         "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\nusername=a"}) {
     SCOPED_TRACE(bytes);
@@ -511,7 +510,7 @@ void HttpScenarios::other_cookies_do_no_harm() {
   const auto ours = "session=" + logged_in_cookie(client, name);
   for (const auto& cookies :
        {"other=" + std::string(4000, 'x') + "; " + ours, ours + "; other=" + std::string(4000, 'x'),
-        "a=1;" + ours + ";b=2", "  " + ours + "  ; c=d=e"}) {
+        "a=1;" + ours + ";b=2", "  " + ours + "  ; c=d=e", "strange; " + ours + "; odd"}) {
     EXPECT_THAT(client.get("/", {{"Cookie", cookies}}).body, HasSubstr("Logged in as " + name))
         << cookies.substr(0, 40);
   }

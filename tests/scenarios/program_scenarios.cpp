@@ -178,7 +178,7 @@ void ProgramScenarios::stops_in_spite_of_idle_and_half_sent_requests() {
   RawConnection half_sent{server().url()};
   half_sent.send("GET / HTTP/1.1\r\nHost: loc");
   RawConnection half_body{server().url()};
-  half_body.send("POST /login HTTP/1.1\r\nContent-Length: 100\r\n\r\nusername=a");
+  half_body.send("POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nusername=a");
   server().process().signal(SIGTERM);
   EXPECT_EQ(server().process().wait_for_exit(seconds{3}), 0);
 }

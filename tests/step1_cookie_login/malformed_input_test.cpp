@@ -88,7 +88,8 @@ class Malformer {
   }
 
   std::string with_header(const std::string& line) {
-    return pick({"GET / ", "POST /login ", "HEAD / "}) + "HTTP/1.1\r\n" + line + "\r\n\r\n";
+    return pick({"GET / ", "POST /login ", "HEAD / "}) + "HTTP/1.1\r\nHost: x\r\n" + line +
+           "\r\n\r\n";
   }
 
   static std::string cookie_request(const std::string& value) {

@@ -256,7 +256,7 @@ TEST_F(Step1Cookie, PagesMayLoadNothingButTheirStyleAndSendFormsHereOnly) {
 }
 
 TEST_F(Step1Cookie, MalformedRequestIsAnsweredInOurOwnWords) {
-  for (const auto& header_line : {"Date: today\r\n", "Cookie: a\r\n", "Content-Length: ten\r\n"}) {
+  for (const auto& header_line : {"Host: second\r\n", "Cookie\r\n", "Content-Length: ten\r\n"}) {
     RawConnection connection{server().url()};
     connection.send(request_text("GET", "/", header_line));
     const auto response = connection.read_response();
@@ -296,15 +296,6 @@ TEST_F(Step1Cookie, ClientThatGoesOnSendingIsCutOff) {
   const std::string bytes(64 * 1024, 'x');
   EXPECT_TRUE(wait_until([&] { return !endless.send(bytes); }));
   EXPECT_EQ(HttpClient{server().url()}.get("/").status, 200);
-}
-
-TEST_F(Step1Cookie, PipelinedRequestIsNotAnsweredAndConnectionIsClosed) {
-  RawConnection connection{server().url()};
-  connection.send(request_text("GET", "/") + request_text("GET", "/login"));
-  const auto all = connection.read_to_end();
-  EXPECT_THAT(all, HasSubstr("You are not logged in"));
-  EXPECT_THAT(all, HasSubstr("Connection: close"));
-  EXPECT_THAT(all, Not(HasSubstr("<form")));
 }
 
 TEST_F(Step1Cookie, RequestThatArrivesByteByByteIsAnswered) {

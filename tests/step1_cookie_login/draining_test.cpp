@@ -1,0 +1,81 @@
+// How a server ends while a store is slow, and how it behaves when it has no descriptor left.
+
+#include <csignal>
+
+#include "raw_connection.hpp"
+#include "step_test.hpp"
+
+namespace sessions::test {
+namespace {
+
+class Step3Draining : public StepTest {
+ protected:
+  Step3Draining() : StepTest{"step3_ttl", Store::kRedis} {}
+
+  /// What the server uses of the processors in this time.
+  static milliseconds used_within(milliseconds time, ServerProcess& server) {
+    const auto before = server.process().processor_time();
+    std::this_thread::sleep_for(time);
+    return server.process().processor_time() - before;
+  }
+  static bool refuses_clients(const ServerProcess& server) {
+    try {
+      const RawConnection client{server.url()};
+      return false;
+    } catch (const std::system_error&) {
+      return true;
+    }
+  }
+};
+
+// A request that waits for Redis is in flight when the server is told to stop.
+TEST_F(Step3Draining, FinishesWhatIsInFlightAndDoesNotSpin) {
+  HttpClient client{server().url()};
+  const auto cookie = "Cookie: session=" + logged_in_cookie(client, "alice") + "\r\n";
+  client.get("/", {{"Cookie", cookie.substr(8, cookie.size() - 10)}});
+  redis().command({"CLIENT", "PAUSE", "800"});
+  RawConnection visit{server().url()};
+  visit.send(request_text("GET", "/", cookie));
+  // One worker may still have to read it. Nobody can see when it has.
+  EXPECT_EQ(visit.read_for(milliseconds{50}), "");
+  server().process().signal(SIGTERM);
+  EXPECT_TRUE(wait_until([&] { return refuses_clients(server()); }));
+  EXPECT_LT(used_within(milliseconds{300}, server()), milliseconds{100});
+  EXPECT_EQ(visits_in(visit.read_response()), 2);
+  EXPECT_EQ(server().process().wait_for_exit(), 0);
+}
+
+TEST_F(Step3Draining, FullServerServesWhoIsConnectedAndStopsAsUsual) {
+  ServerProcess full{step(), environment(), {"--threads", "2"}, {"prlimit", "--nofile=100:100"}};
+  HttpClient client{full.url()};
+  const auto cookie = "Cookie: session=" + logged_in_cookie(client, "alice") + "\r\n";
+  RawConnection visit{full.url()};
+  visit.send(request_text("GET", "/", cookie));
+  EXPECT_EQ(visits_in(visit.read_response()), 1);
+  std::vector<std::unique_ptr<RawConnection>> idle;
+  for (int number = 0; number < 150; ++number) {
+    idle.push_back(std::make_unique<RawConnection>(full.url()));
+  }
+  EXPECT_TRUE(wait_until([&] { return idle.back()->is_closed_by_server(); }));
+  EXPECT_LT(used_within(milliseconds{300}, full), milliseconds{100});
+  redis().command({"CLIENT", "PAUSE", "500"});
+  visit.send(request_text("GET", "/", cookie));
+  EXPECT_EQ(visit.read_for(milliseconds{50}), "");
+  full.process().signal(SIGTERM);
+  EXPECT_EQ(visits_in(visit.read_response()), 2);
+  EXPECT_EQ(full.process().wait_for_exit(), 0);
+}
+
+TEST_F(Step3Draining, CheckEndsAtOnceWhenItIsInterrupted) {
+  redis().freeze();
+  auto settings = environment();
+  settings["SECRET_KEY"] = kTestKey;
+  Process check{{program_of(step()), "--check"}, settings};
+  // Its event loop has some, so it has begun.
+  EXPECT_TRUE(wait_until([&] { return check.open_descriptors() > 6; }));
+  check.signal(SIGINT);
+  EXPECT_EQ(check.wait_for_exit(), 128 + SIGINT);
+}
+
+}  // namespace
+}  // namespace sessions::test
