@@ -2,7 +2,8 @@
 # Running a step.
 
 #: run N [OPTIONS]             build step N, start the store it needs, serve until Ctrl-C
-#:   --store memory|redis|firestore   where step 5 keeps its sessions (default: memory)
+#:   --store memory|redis|redis-cluster|firestore
+#:                               where step 5 keeps its sessions (default: memory)
 #:   --instances COUNT           several processes behind nginx, round robin
 #:   --port PORT                 default: 5000, for step 4 8080, or the next one that is free
 #:   --host ADDRESS              default: 127.0.0.1; 0.0.0.0 lets other machines in
@@ -26,8 +27,8 @@ verb_run() {
   case $step,$store in
     step[23]_*,) store=redis ;;
     step4_*,) store=firestore ;;
-    *, | step5_*,memory | step5_*,redis | step5_*,firestore) ;;
-    step5_*) wrong_usage "--store is one of memory, redis, firestore, not '$store'" ;;
+    *, | step5_*,memory | step5_*,redis | step5_*,redis-cluster | step5_*,firestore) ;;
+    step5_*) wrong_usage "--store is one of memory, redis, redis-cluster, firestore, not '$store'" ;;
     *) wrong_usage 'only step 5 has --store' ;;
   esac
 

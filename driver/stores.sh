@@ -5,6 +5,7 @@
 need_store() {
   case $1 in
     redis) [[ -n ${REDIS_URL-} ]] || need redis ;;
+    redis-cluster) need redis ;;
     firestore) need_firestore ;;
   esac
 }
@@ -20,6 +21,41 @@ start_redis() {
   export REDIS_URL=redis://127.0.0.1:$port
   ((port == 6379)) || [[ ${PORT-} == 0 ]] || echo "Port 6379 is taken, so it is $port"
   echo "Redis is at $REDIS_URL; look inside: ./tutorial redis"
+}
+
+# takes_part PORT: as a primary that has a replica, or as a replica.
+takes_part() {
+  local state
+  state=$(redis-cli -p "$1" cluster info && redis-cli -p "$1" info replication)
+  [[ $state == *cluster_state:ok* ]] &&
+    [[ $state == *connected_slaves:1* || $state == *master_link_status:up* ]]
+}
+
+# A Redis Cluster of our own: three primaries, and a replica of each that takes over two seconds
+# after its primary has gone.
+start_redis_cluster() {
+  local number port nodes=() log=$temporary_folder/redis-cluster.log
+  echo 'Starting a Redis Cluster of three primaries and three replicas'
+  for number in 1 2 3 4 5 6; do
+    port=$(free_port "700$number")
+    mkdir "$temporary_folder/node$number"
+    start redis-server --bind 127.0.0.1 --port "$port" --cluster-port "$(free_port 0)" \
+      --cluster-enabled yes --cluster-node-timeout 1000 --repl-diskless-sync-delay 0 \
+      --save '' --appendonly no --dir "$temporary_folder/node$number" \
+      >"$temporary_folder/node$number/log"
+    # Whoever kills it is not told so by bash.
+    disown "${started[-1]}"
+    wait_until "${started[-1]}" "$temporary_folder/node$number/log" is_open "$port"
+    nodes+=("127.0.0.1:$port")
+    echo "Redis node $number: ${nodes[-1]}, process ${started[-1]}"
+  done
+  redis-cli --cluster create "${nodes[@]}" --cluster-replicas 1 --cluster-yes >"$log" ||
+    fail "the cluster does not form: $(tail -n 3 "$log")"
+  for port in "${nodes[@]}"; do
+    wait_until "${started[-1]}" "$log" takes_part "${port#*:}"
+  done
+  export REDIS_URL=redis://${nodes[0]}
+  echo "Look inside: redis-cli -c -p ${nodes[0]#*:}"
 }
 
 # The first answers can take longer than a page waits for them.
@@ -49,6 +85,7 @@ start_store() {
   case $1 in
     memory) export SESSION_STORE=memory: ;;
     redis) start_redis; export SESSION_STORE=$REDIS_URL ;;
+    redis-cluster) start_redis_cluster; export SESSION_STORE=$REDIS_URL ;;
     firestore) start_firestore; export SESSION_STORE=firestore: ;;
   esac
 }

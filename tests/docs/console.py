@@ -41,6 +41,8 @@ _ADDRESSES = (
     (re.compile(r"step[1235]\S* listening on http://127\.0\.0\.1:(\d+)"), "5000"),
     (re.compile(r"redis://127\.0\.0\.1:(\d+)"), "6379"),
     (re.compile(r"Firestore emulator is at 127\.0\.0\.1:(\d+)"), "8081"),
+    *((re.compile(rf"Redis node {i}: 127\.0\.0\.1:(\d+)"), f"700{i}") for i in range(1, 7)),
+    *((re.compile(rf"Redis node {i}: .*, process (\d+)"), f"4300{i}") for i in range(1, 7)),
     *((re.compile(rf"instance {i}: http://127\.0\.0\.1:(\d+)"), f"500{i}") for i in (1, 2, 3)),
     *((re.compile(rf"instance {i}: .*, process (\d+)"), f"4200{i}") for i in (1, 2, 3)),
 )
