@@ -18,6 +18,8 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _FINISHED = re.compile(
     r"^ *(?P<number>\d+)/(?P<total>\d+) +Test +#\d+: (?P<name>\S+) [. ]*(?P<result>Passed|\*\*\*[A-Z][a-z]+(?: Run)?)")
+# With CI set each test that fails has a second try, whose line bears no number.
+_PASSED_AT_LAST = re.compile(r"^ *Test +#\d+: (?P<name>\S+) [. ]*Passed")
 _SECONDS_BETWEEN_LINES = 20  # of progress, where each is a line of its own
 # What GoogleTest and unittest say beside the reason of a skip.
 _REASON = re.compile(r"\bSkipped\n(.+)|skipped(?: ['\"]|: )(.+?)(?:['\"]\n|\n|$)")
@@ -78,6 +80,7 @@ class Report:
         self._began = time.monotonic()
         self.skipped = []
         self.failed = []
+        self.passed_at_last = []
         self.passed = 0
 
     def add(self, name, result, number, total):
@@ -95,6 +98,12 @@ class Report:
                                if self._results[group][kind])
             self._progress.print(f"{group:<22} {counts}")
         self._progress.show(f"tests: {number} of {total}")
+
+    def add_second_try(self, name):
+        self.failed.remove(name)
+        self.passed_at_last.append(name)
+        self.passed += 1
+        self._results[self._groups.get(name, "other")].update(failed=-1, passed=1)
 
     def seconds(self):
         return time.monotonic() - self._began
@@ -126,6 +135,8 @@ def main():
             found = _FINISHED.match(line)
             if found:
                 report.add(found["name"], found["result"], found["number"], found["total"])
+            elif found := _PASSED_AT_LAST.match(line):
+                report.add_second_try(found["name"])
             else:
                 other_lines.append(line)
     if report.passed + len(report.failed) + len(report.skipped) == 0:
@@ -135,6 +146,8 @@ def main():
     outputs = outputs_of(folder / "tests.xml")
     for name in report.failed:
         progress.print(f"\n--- {name} ---\n{outputs.get(name, '')}")
+    if report.passed_at_last:
+        progress.print("Passed at the second try only: " + ", ".join(report.passed_at_last))
     reasons = collections.Counter(reason_of(outputs.get(name, "")) for name in report.skipped)
     for reason, count in reasons.items():
         progress.print(f"Skipped: {count} {'test' if count == 1 else 'tests'}: {reason}")

@@ -72,10 +72,10 @@ class Browser:
         return self._send("GET", f"/element/{self._find('body')}/text")
 
     def type(self, selector, text):
-        self._send("POST", f"/element/{self._find(selector)}/value", {"text": text})
+        self._act(selector, "value", {"text": text})
 
     def click(self, selector):
-        self._send("POST", f"/element/{self._find(selector)}/click", {})
+        self._act(selector, "click", {})
 
     def click_link(self, text):
         self._send("POST", f"/element/{self._find(text, 'link text')}/click", {})
@@ -103,6 +103,15 @@ class Browser:
     def close(self):
         self._send("DELETE", "")
         self._profile.cleanup()
+
+    def _act(self, selector, action, body):
+        """Once more where a script of the page has replaced the element between finding it and acting."""
+        try:
+            self._send("POST", f"/element/{self._find(selector)}/{action}", body)
+        except WebDriverError as error:
+            if "stale element" not in str(error):
+                raise
+            self._send("POST", f"/element/{self._find(selector)}/{action}", body)
 
     def _find(self, value, using="css selector"):
         return self._send("POST", "/element", {"using": using, "value": value})[_ELEMENT]

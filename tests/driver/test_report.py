@@ -73,6 +73,11 @@ class Report(unittest.TestCase):
         text, status = self.report(CI="true")
         self.assertEqual(status, 1, text)
 
+    def test_a_second_try_in_ci_is_named(self):
+        text, _ = self.report(failing='env sh -c "mkdir first && exit 1 || true"', CI="true")
+        self.assertIn("Passed at the second try only: One.Fails\n", text)
+        self.assertIn("100% tests passed, 0 tests failed out of 2\n", text)
+
     def test_a_step_and_a_label_select(self):
         text, status = self.report("--step", "step1_one")
         self.assertEqual(status, 0, text)

@@ -81,7 +81,7 @@ std::span<const Scenario<RedisClusterScenarios>> RedisClusterScenarios::all() {
 }
 
 void RedisClusterScenarios::planned_changes_lose_no_visit() {
-  RedisCluster cluster;
+  RedisCluster cluster{RedisCluster::Access::kOpen, std::chrono::seconds{10}};
   ServerProcess server{step(), {{"REDIS_URL", cluster.url()}, {"SESSION_TTL", "1000"}}};
   Load load{server.url()};
   EXPECT_TRUE(load.goes_on());

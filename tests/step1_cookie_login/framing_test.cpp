@@ -128,6 +128,7 @@ class Nginx {
     std::string settings{std::istreambuf_iterator{file}, {}};
     const auto server = fmt::format("server {};", server_url.substr(std::string{"http://"}.size()));
     settings = std::regex_replace(settings, std::regex{"@SERVERS@"}, server);
+    settings = std::regex_replace(settings, std::regex{"@NEXT@"}, "");  // there is no other
     settings = std::regex_replace(settings, std::regex{"@HOST@"}, "127.0.0.1");
     settings = std::regex_replace(settings, std::regex{"@PORT@"}, std::to_string(port_));
     std::ofstream{folder_.path() / "nginx.conf"} << settings;
