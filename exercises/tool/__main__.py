@@ -10,8 +10,15 @@ from .formats import FORMATS
 from .prove import prove
 
 
+class Parser(argparse.ArgumentParser):
+    """Says where to find help, as ./tutorial does."""
+
+    def error(self, message: str):
+        self.exit(2, f"tutorial: {message}\nTry: ./tutorial help\n")
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="./tutorial")
+    top = Parser(prog="./tutorial")
     verbs = top.add_subparsers(dest="verb", required=True)
     exercise = verbs.add_parser("exercise", help="list the exercises, or work on one")
     exercise.add_argument("names", nargs="*", metavar="NAME")
