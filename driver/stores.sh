@@ -31,7 +31,7 @@ takes_part() {
     [[ $state == *connected_slaves:1* || $state == *master_link_status:up* ]]
 }
 
-# A Redis Cluster of our own: three primaries, and a replica of each that takes over two seconds
+# A Redis Cluster of our own: three primaries, and a replica of each that takes over five seconds
 # after its primary has gone.
 start_redis_cluster() {
   local number port nodes=() log=$temporary_folder/redis-cluster.log
@@ -40,7 +40,7 @@ start_redis_cluster() {
     port=$(free_port "700$number")
     mkdir "$temporary_folder/node$number"
     start redis-server --bind 127.0.0.1 --port "$port" --cluster-port "$(free_port 0)" \
-      --cluster-enabled yes --cluster-node-timeout 1000 --repl-diskless-sync-delay 0 \
+      --cluster-enabled yes --cluster-node-timeout 3000 --repl-diskless-sync-delay 0 \
       --save '' --appendonly no --dir "$temporary_folder/node$number" \
       >"$temporary_folder/node$number/log"
     # Whoever kills it is not told so by bash.

@@ -92,7 +92,7 @@ TEST_F(Step1Cookie, TokenHoldsUsernameAndTimesAndAudience) {
 TEST_F(Step1Cookie, TokenOfAnotherKeyIsNoCookie) {
   const Rule rule{"token.algorithm"};
   expect_accepted(signed_token(kHeader, good_claims(), kTestKey));
-  expect_ignored(signed_token(kHeader, good_claims(), std::string{kTestKey} + "x"));
+  expect_ignored(signed_token(kHeader, good_claims(), fmt::format("{}x", kTestKey)));
   expect_ignored(signed_token(kHeader, good_claims(), ""));
 }
 
