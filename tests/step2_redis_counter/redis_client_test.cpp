@@ -15,6 +15,7 @@
 #include <atomic>
 #include <filesystem>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -152,12 +153,13 @@ TEST_F(Step2RedisClient, SelectsOnlyAnotherDatabaseThanTheFirst) {
 }
 
 TEST_F(Step2RedisClient, TakesAReplyToNoCommandForAnErrorOfTheConnection) {
-  std::atomic<bool> is_broken = true;
-  serve([&](std::string_view command) -> RedisStandIn::Answer {
-    return {is_broken && command != "PING" ? "+OK\r\n+OK\r\n" : "+OK\r\n"};
+  // The client may go on asking when this function has ended.
+  const auto is_broken = std::make_shared<std::atomic<bool>>(true);
+  serve([is_broken](std::string_view command) -> RedisStandIn::Answer {
+    return {*is_broken && command != "PING" ? "+OK\r\n+OK\r\n" : "+OK\r\n"};
   });
   EXPECT_EQ(event_loop_.wait_for(redis_->command("GET", "a")).string(), "OK");
-  is_broken = false;
+  *is_broken = false;
   EXPECT_TRUE(wait_until([&] { return failure_of_ping().empty(); }));
 }
 
