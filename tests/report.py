@@ -16,10 +16,12 @@ import time
 import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# GoogleTest's parameterized tests bear their parameter in their name.
+_NAME = r"(?P<name>\S+(?: +# GetParam\(\) = \S+)?)"
 _FINISHED = re.compile(
-    r"^ *(?P<number>\d+)/(?P<total>\d+) +Test +#\d+: (?P<name>\S+) [. ]*(?P<result>Passed|\*\*\*[A-Z][a-z]+(?: Run)?)")
+    rf"^ *(?P<number>\d+)/(?P<total>\d+) +Test +#\d+: {_NAME} [. ]*(?P<result>Passed|\*\*\*[A-Z][a-z]+(?: Run)?)")
 # With CI set each test that fails has a second try, whose line bears no number.
-_PASSED_AT_LAST = re.compile(r"^ *Test +#\d+: (?P<name>\S+) [. ]*Passed")
+_PASSED_AT_LAST = re.compile(rf"^ *Test +#\d+: {_NAME} [. ]*Passed")
 _SECONDS_BETWEEN_LINES = 20  # of progress, where each is a line of its own
 # What GoogleTest and unittest say beside the reason of a skip.
 _REASON = re.compile(r"\bSkipped\n(.+)|skipped(?: ['\"]|: )(.+?)(?:['\"]\n|\n|$)")

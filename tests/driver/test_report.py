@@ -20,7 +20,8 @@ add_test(NAME One.Passes COMMAND ${CMAKE_COMMAND} -E true)
 add_test(NAME One.Fails COMMAND ${CMAKE_COMMAND} -E @failing@)
 add_test(NAME Two.IsSkipped COMMAND ${CMAKE_COMMAND} -E echo "x.cpp:1: Skipped\\nthe emulator is not installed")
 add_test(NAME Two.IsNotForReaders COMMAND ${CMAKE_COMMAND} -E false)
-set_tests_properties(One.Passes One.Fails PROPERTIES LABELS step1_one)
+add_test([[Stores/One.Stays/Redis  # GetParam() = Redis]] ${CMAKE_COMMAND} -E true)
+set_tests_properties(One.Passes One.Fails [[Stores/One.Stays/Redis  # GetParam() = Redis]] PROPERTIES LABELS step1_one)
 set_tests_properties(Two.IsSkipped PROPERTIES LABELS "redis;step2_two" SKIP_REGULAR_EXPRESSION "Skipped")
 set_tests_properties(Two.IsNotForReaders PROPERTIES LABELS "step2_two;contributor")
 """
@@ -49,10 +50,10 @@ class Report(unittest.TestCase):
     def test_success_is_a_line_per_group_and_a_summary(self):
         text, status = self.report()
         self.assertEqual(status, 0, text)
-        self.assertRegex(text, r"(?m)^step1_one +2 passed$")
+        self.assertRegex(text, r"(?m)^step1_one +3 passed$")
         self.assertRegex(text, r"(?m)^step2_two +1 skipped$")
         self.assertIn("Skipped: 1 test: the emulator is not installed\n", text)
-        self.assertTrue(text.endswith("100% tests passed, 0 tests failed out of 2\n"), text)
+        self.assertTrue(text.endswith("100% tests passed, 0 tests failed out of 3\n"), text)
         self.assertLessEqual(len(text.splitlines()), 5)
 
     def test_the_reason_of_a_skip_is_found_whoever_skips(self):
@@ -67,7 +68,7 @@ class Report(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("--- One.Fails ---", text)
         self.assertIn("nowhere", text)
-        self.assertIn("50% tests passed, 1 tests failed out of 2\n", text)
+        self.assertIn("66% tests passed, 1 tests failed out of 3\n", text)
 
     def test_a_skip_fails_in_ci(self):
         text, status = self.report(CI="true")
@@ -76,12 +77,12 @@ class Report(unittest.TestCase):
     def test_a_second_try_in_ci_is_named(self):
         text, _ = self.report(failing='env sh -c "mkdir first && exit 1 || true"', CI="true")
         self.assertIn("Passed at the second try only: One.Fails\n", text)
-        self.assertIn("100% tests passed, 0 tests failed out of 2\n", text)
+        self.assertIn("100% tests passed, 0 tests failed out of 3\n", text)
 
     def test_a_step_and_a_label_select(self):
         text, status = self.report("--step", "step1_one")
         self.assertEqual(status, 0, text)
-        self.assertIn("out of 2\n", text)
+        self.assertIn("out of 3\n", text)
         text, status = self.report("--label", "contributor")
         self.assertEqual(status, 1)
         self.assertIn("Two.IsNotForReaders", text)
