@@ -46,9 +46,9 @@ std::optional<Time> expiry_in(std::string_view attributes) {
   std::optional<Time> by_age;
   for_each_part(attributes, [&](std::string_view part) {
     const auto [name, value] = pair_of(part);
-    if (lower_case(name) == "max-age") {
+    if (equals_without_case(name, "Max-Age")) {
       by_age = now() + std::strtoll(value.c_str(), nullptr, 10) * kSecond;
-    } else if (lower_case(name) == "expires") {
+    } else if (equals_without_case(name, "Expires")) {
       const auto seconds = curl_getdate(value.c_str(), nullptr);
       by_date = seconds < 0 ? std::nullopt : std::optional{seconds * kSecond};
     }

@@ -141,9 +141,11 @@ void HttpReader::begin_body() {
   const bool may_have_body =
       events_.begins(message_) &&
       (side_ == Side::kRequests || (status >= 200 && status != 204 && status != 304));
-  const auto coding = lower_case(message_.header("Transfer-Encoding").value_or(""));
+  constexpr std::string_view kChunked = "chunked";
+  const auto coding = message_.header("Transfer-Encoding").value_or("");
   const auto length = message_.header("Content-Length");
-  is_chunked_ = may_have_body && coding.find("chunked") != std::string::npos;
+  is_chunked_ = may_have_body && coding.size() >= kChunked.size() &&
+                equals_without_case(coding.substr(coding.size() - kChunked.size()), kChunked);
   if (is_chunked_) {
     state_ = State::kChunkSize;
   } else if (status == 101 || (may_have_body && side_ == Side::kResponses && !length)) {

@@ -23,7 +23,6 @@ namespace {
 // A client that is still sending should see the response, which an early close would destroy
 // (RFC 9112, section 9.6).
 constexpr std::chrono::seconds kLinger{2};
-constexpr std::size_t kMaxDiscardedBytes = std::size_t{1024} * 1024;
 
 /// How many bytes the socket took, perhaps none, or nothing if it will never take any again.
 std::optional<std::size_t> send_without_waiting(int descriptor, std::string_view bytes) {
@@ -100,7 +99,6 @@ void Connection::receive(std::string_view bytes) noexcept {
     {
       const std::lock_guard lock{mutex_};
       if (closing_ || input_ended_) {
-        discard(bytes.size());
         return;
       }
       parser_.feed(bytes);
@@ -226,13 +224,6 @@ void Connection::close_after_linger() {
   closing_ = true;
   ::shutdown(descriptor_, SHUT_WR);
   after(kLinger, [this](Lock /*lock*/) { ::shutdown(descriptor_, SHUT_RDWR); });
-}
-
-void Connection::discard(std::size_t size) {
-  discarded_bytes_ += size;
-  if (discarded_bytes_ > kMaxDiscardedBytes) {
-    ::shutdown(descriptor_, SHUT_RDWR);
-  }
 }
 
 void Connection::give_up(const std::exception& error) noexcept {

@@ -65,7 +65,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write_slowly(std::string bytes, std::size_t sent);
   void wait_for_rest_of_request();
   void close_after_linger();
-  void discard(std::size_t size);
   template <typename Action>
   void after(std::chrono::milliseconds delay, Action action);
 
@@ -80,7 +79,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool awaiting_rest_ = false;  ///< the timer runs for a request that is incomplete
   bool closing_ = false;        ///< the response under way, or the one before, is the last
   bool input_ended_ = false;
-  std::size_t discarded_bytes_ = 0;
 };
 
 }  // namespace sessions

@@ -5,9 +5,9 @@
 #include <strings.h>
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <ctime>
+#include <ranges>
 #include <stdexcept>
 
 namespace sessions {
@@ -50,10 +50,8 @@ std::optional<std::string> Request::cookie(std::string_view name) const {
     if (!equals_without_case(field.name, "Cookie")) {
       continue;  // a proxy may have split the cookies over several lines
     }
-    for (auto cookies = field.value; !cookies.empty();) {
-      const auto end = std::min(cookies.find(';'), cookies.size());
-      const auto pair = cookies.substr(0, end);
-      cookies.remove_prefix(std::min(end + 1, cookies.size()));
+    for (const auto part : std::views::split(field.value, ';')) {
+      const std::string_view pair{part.begin(), part.end()};
       const auto equals = pair.find('=');
       if (equals != std::string_view::npos &&
           without_blanks_around(pair.substr(0, equals)) == name) {
@@ -116,12 +114,6 @@ std::string_view without_blanks_around(std::string_view text) {
 
 bool equals_without_case(std::string_view one, std::string_view other) {
   return one.size() == other.size() && ::strncasecmp(one.data(), other.data(), one.size()) == 0;
-}
-
-std::string lower_case(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char letter) { return std::tolower(letter); });
-  return text;
 }
 
 }  // namespace sessions

@@ -96,7 +96,5 @@ std::string_view without_blanks_around(std::string_view text);
 /// Compares as header names, media types and connection options are: ASCII letters are the same in
 /// upper and lower case.
 bool equals_without_case(std::string_view one, std::string_view other);
-/// ASCII letters in lower case, the rest as it is.
-std::string lower_case(std::string text);
 
 }  // namespace sessions

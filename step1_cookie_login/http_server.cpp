@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pistache/endpoint.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <stdexcept>
@@ -26,6 +29,9 @@ namespace Http = Pistache::Http;
 namespace Tcp = Pistache::Tcp;
 
 constexpr std::chrono::seconds kDrainTime{10};
+// The worker that owns a new connection has read its request by then.
+constexpr std::chrono::milliseconds kQuietTime{100};
+constexpr std::chrono::milliseconds kQueueTime{500};
 
 /// All descriptors that are open.
 std::vector<int> open_descriptors() {
@@ -53,6 +59,14 @@ int max_connections() {
   return static_cast<int>((all - std::min<rlim_t>(taken, all)) / 2);
 }
 
+template <typename Predicate>
+void wait_until(Predicate predicate, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (!predicate() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+}
+
 /// Pistache keeps its listening socket to itself.
 int find_listening_socket(std::uint16_t port) {
   for (const int descriptor : open_descriptors()) {
@@ -70,11 +84,27 @@ int find_listening_socket(std::uint16_t port) {
   throw std::runtime_error{"the listening socket is not found"};
 }
 
-void wait_until_answered(const std::atomic<int>& in_flight) {
-  const auto deadline = std::chrono::steady_clock::now() + kDrainTime;
-  while (in_flight > 0 && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds{5});
-  }
+/// Waits until everybody who is connected has also been accepted. The kernel connects clients and
+/// keeps them in a queue, and closing the listening socket would break those connections. So it
+/// first stops the queue from growing: it passes over what asks for a connection (a packet with the
+/// flag SYN, RFC 9293, section 3.1), which the client sends again.
+void let_the_queue_run_empty(int listener) {
+  constexpr unsigned int kFlagsByte = 13;
+  constexpr unsigned int kSyn = 2;
+  std::array<sock_filter, 4> drop_if_syn{{BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlagsByte),
+                                          BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kSyn, 0, 1),
+                                          BPF_STMT(BPF_RET | BPF_K, 0),
+                                          BPF_STMT(BPF_RET | BPF_K, 0xffff'ffff)}};
+  const sock_fprog filter{drop_if_syn.size(), drop_if_syn.data()};
+  ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+  wait_until(
+      [listener] {
+        tcp_info information{};
+        socklen_t size = sizeof information;
+        return ::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &information, &size) != 0 ||
+               information.tcpi_unacked == 0;  // of a listening socket: the queue's length
+      },
+      kQueueTime);
 }
 
 std::unique_ptr<Http::Endpoint> start_endpoint(const ServerOptions& options,
@@ -123,11 +153,19 @@ std::uint16_t HttpServer::port() const { return static_cast<std::uint16_t>(endpo
 
 void HttpServer::stop() {
   state_->stopping = true;
+  let_the_queue_run_empty(listener_);
   // Pistache stops accepting only together with its workers, which still have to finish. A socket
   // that never listens takes the number of the one that does: so that is closed, the kernel refuses
   // new clients, and Pistache's acceptor hears no more of it.
   ::dup3(substitute_, listener_, O_CLOEXEC);
-  wait_until_answered(state_->in_flight);
+  auto last_seen = std::chrono::steady_clock::now();
+  wait_until(
+      [&] {
+        const auto now = std::chrono::steady_clock::now();
+        last_seen = state_->in_flight > 0 ? now : last_seen;
+        return now - last_seen > kQuietTime;
+      },
+      kDrainTime);
 }
 
 std::string host_of_url(const std::string& host) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <string_view>
 
 #include "errors.hpp"
@@ -28,10 +29,8 @@ std::string decoded(std::string_view encoded) {
 }
 
 std::optional<std::string> form_field(std::string_view form, std::string_view name) {
-  while (!form.empty()) {
-    const auto end = std::min(form.find('&'), form.size());
-    const auto field = form.substr(0, end);
-    form.remove_prefix(std::min(end + 1, form.size()));
+  for (const auto part : std::views::split(form, '&')) {
+    const std::string_view field{part.begin(), part.end()};
     const auto equals = std::min(field.find('='), field.size());
     if (decoded(field.substr(0, equals)) == name) {
       return decoded(field.substr(std::min(equals + 1, field.size())));

@@ -3,7 +3,9 @@
 #include <pistache/http.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <ranges>
 #include <tuple>
 
 #include "errors.hpp"
@@ -15,6 +17,8 @@ namespace Http = Pistache::Http;
 
 constexpr std::string_view kEmptyLine = "\r\n\r\n";
 constexpr std::string_view kDigits = "0123456789";
+constexpr std::string_view kTokenMarks = "!#$%&'*+-.^_`|~";
+constexpr std::string_view kAuthorityMarks = "-._~%!$&'()*+,;=:[]";
 
 [[noreturn]] void refuse_as_malformed() { throw HttpError{400, "The request is malformed."}; }
 
@@ -30,10 +34,7 @@ void require(bool is_well_formed) {
 
 /// tchar of RFC 9110, section 5.6.2.
 bool is_token_character(unsigned char byte) {
-  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-         (byte >= '0' && byte <= '9') ||
-         (byte > ' ' && std::string_view{"!#$%&'*+-.^_`|~"}.find(static_cast<char>(byte)) !=
-                            std::string_view::npos);
+  return std::isalnum(byte) != 0 || kTokenMarks.find(static_cast<char>(byte)) != std::string::npos;
 }
 
 bool is_token(std::string_view text) {
@@ -49,22 +50,15 @@ bool is_field_value(std::string_view text) {
 /// A host with or without a port, in the characters that RFC 3986, section 3.2.2, allows.
 bool is_authority(std::string_view text) {
   return std::ranges::all_of(text, [](unsigned char byte) {
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= 'A' && byte <= 'Z') ||
-           std::string_view{"-._~%!$&'()*+,;=:[]"}.find(static_cast<char>(byte)) !=
-               std::string_view::npos;
+    return std::isalnum(byte) != 0 ||
+           kAuthorityMarks.find(static_cast<char>(byte)) != std::string::npos;
   });
 }
 
 bool has_option(std::string_view list, std::string_view option) {
-  while (!list.empty()) {
-    const auto end = std::min(list.find(','), list.size());
-    if (equals_without_case(without_blanks_around(list.substr(0, end)), option)) {
-      return true;
-    }
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-  return false;
+  return std::ranges::any_of(std::views::split(list, ','), [option](const auto part) {
+    return equals_without_case(without_blanks_around({part.begin(), part.end()}), option);
+  });
 }
 
 std::size_t whole_number(std::string_view text) {

@@ -303,5 +303,22 @@ TEST(Step1HttpServerLimits, HandlerThatThrowsAnythingIs500) {
   EXPECT_EQ(connection.read_response().status, 200);
 }
 
+// Where memory runs out, say, there is nothing left to answer with.
+TEST(Step1HttpServerLimits, ResponseThatCannotBeWrittenEndsItsConnectionOnly) {
+  ServerInProcess server{[](Request request) -> asio::awaitable<sessions::Response> {
+    const auto too_much = std::string_view{}.max_size();
+    co_return sessions::Response{
+        200, "", request.method() == Method::Get ? std::string_view{"", too_much} : ""};
+  }};
+  RawConnection other{server.url()};
+  other.send(request_text("POST", "/"));
+  EXPECT_EQ(other.read_response().status, 200);
+  RawConnection connection{server.url()};
+  connection.send(request_text("GET", "/"));
+  EXPECT_EQ(connection.read_to_end(), "");
+  other.send(request_text("POST", "/"));
+  EXPECT_EQ(other.read_response().status, 200);
+}
+
 }  // namespace
 }  // namespace sessions::test
