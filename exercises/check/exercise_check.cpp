@@ -4,12 +4,14 @@
 
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <ranges>
 #include <set>
+#include <thread>
 
 #include "server_process.hpp"
 
@@ -213,6 +215,16 @@ test::RedisProcess& ExerciseCheck::redis() {
   return *redis_;
 }
 
+test::FirestoreProject& ExerciseCheck::firestore() {
+  if (!test::FirestoreEmulator::is_installed()) {
+    not_checked("the Firestore emulator is not installed. Run ./tutorial setup");
+  }
+  if (!firestore_) {
+    firestore_.emplace(test::FirestoreEmulator::shared());
+  }
+  return *firestore_;
+}
+
 Server& ExerciseCheck::start_server(test::Environment environment, const std::string& role) {
   // One that did not start, or did not answer, is not waited for again in each scenario.
   static std::set<std::string> not_starting;
@@ -236,6 +248,12 @@ std::string ExerciseCheck::random_name(std::string_view prefix) {
 int ExerciseCheck::random_number(int lowest, int highest) {
   // Not uniform_int_distribution: what it draws is not specified, and the expected texts need it.
   return lowest + static_cast<int>(random_() % static_cast<unsigned>(highest - lowest + 1));
+}
+
+std::string ExerciseCheck::random_session_id() {
+  return fmt::format("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", random_() & 0xffffffff,
+                     random_() & 0xffff, random_() & 0xfff, random_() & 0xfff,
+                     random_() & 0xffffffffffff);
 }
 
 void ExerciseCheck::expect_status(const test::Response& answer, int status,
@@ -286,6 +304,12 @@ std::string page_text(const std::string& html) {
   text.erase(0, text.find_first_not_of("\r\n"));
   text.erase(text.find_last_not_of("\r\n") + 1);
   return text;
+}
+
+void await_next_second() {
+  using System = std::chrono::system_clock;
+  std::this_thread::sleep_until(std::chrono::floor<std::chrono::seconds>(System::now()) +
+                                std::chrono::seconds{1});
 }
 
 int number_after(const test::Response& answer, std::string_view label) {

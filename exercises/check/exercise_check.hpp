@@ -6,12 +6,14 @@
 
 #include <future>
 #include <memory>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "firestore_emulator.hpp"
 #include "http_client.hpp"
 #include "redis_process.hpp"
 #include "running_program.hpp"
@@ -119,12 +121,16 @@ class ExerciseCheck : public testing::Test {
 
   /// A Redis of this scenario's own; starts when first asked for.
   test::RedisProcess& redis();
+  /// A Firestore project of this scenario's own. Throws NotChecked without an emulator.
+  test::FirestoreProject& firestore();
   /// Starts the program under check, with `environment`. It stops at the end of the scenario.
   Server& start_server(test::Environment environment = {}, const std::string& role = "PROGRAM");
 
   /// Names and numbers that nobody can know before: drawn from CHECK_SEED and the scenario's name.
   std::string random_name(std::string_view prefix);
   int random_number(int lowest, int highest);
+  /// A UUID, version 4.
+  std::string random_session_id();
 
   /// Each throws Failed unless `answer` is as described.
   void expect_status(const test::Response& answer, int status, std::string_view wrong_way = {});
@@ -148,6 +154,7 @@ class ExerciseCheck : public testing::Test {
   Journal journal_;
   std::mt19937_64 random_;
   std::unique_ptr<test::RedisProcess> redis_;
+  std::optional<test::FirestoreProject> firestore_;
   std::vector<std::unique_ptr<Server>> servers_;
 };
 
@@ -187,6 +194,9 @@ void in_parallel(int count, Work work) {
 /// The body's own part of a page: what is between <body> and </body>, or everything.
 std::string page_text(const std::string& html);
 inline std::string page_text(const test::Response& answer) { return page_text(answer.body); }
+
+/// Waits until the clock that people read shows another second.
+void await_next_second();
 
 /// The number after `label` in the page, or -1.
 int number_after(const test::Response& answer, std::string_view label);

@@ -102,7 +102,7 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
     sources = sorted(_affected(tree, folders, set(changed)))
     commands = _compile_commands(build)
     launcher = os.environ.get("CMAKE_CXX_COMPILER_LAUNCHER") if run is _run else None
-    content = hashlib.sha256(b"".join((tree / file).read_bytes() for file in changed)).hexdigest()
+    headers = b"".join((tree / file).read_bytes() for file in changed if file.endswith(".hpp"))
     output.mkdir(parents=True, exist_ok=True)
 
     def compile_one(source: str) -> str:
@@ -117,6 +117,7 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
                 word = str(target)
             command.append(word)
         stamp = target.with_suffix(".stamp")
+        content = hashlib.sha256(headers + (tree / source).read_bytes()).hexdigest()
         key = f"{content} {' '.join(command)} {(build.program(step)).stat().st_mtime_ns}"
         if target.exists() and stamp.exists() and stamp.read_text() == key:
             return str(target)

@@ -12,6 +12,7 @@ from .catalogue import ROOT, Exercise, step_folder
 from .verdict import NOT_CHECKED, Scenario, TaskVerdict, Verdict, judge, read_scenarios
 
 CHECK_SECONDS = 120
+EMULATOR = "SESSIONS_FIRESTORE_EMULATOR"  # the file that has the port of one that runs
 
 
 def problem(exercise: Exercise, what: str, message: str = "") -> Verdict:
@@ -20,10 +21,27 @@ def problem(exercise: Exercise, what: str, message: str = "") -> Verdict:
     return Verdict(exercise.name, tasks, what, message)
 
 
-def make_ready(build: Build, exercise: Exercise) -> None:
-    """Builds the steps' own programs and the check program that the exercise stands on."""
-    steps = {exercise.step} | {server.step for server in exercise.servers.values()}
-    build.make(f"check_{exercise.name}", *(step_folder(step) for step in sorted(steps)))
+def make_ready(build: Build, *exercises: Exercise) -> None:
+    """Builds the steps' own programs and the check programs that the exercises stand on."""
+    steps = {exercise.step for exercise in exercises}
+    steps |= {server.step for exercise in exercises for server in exercise.servers.values()}
+    build.make(*(f"check_{exercise.name}" for exercise in exercises), *(step_folder(step) for step in sorted(steps)))
+
+
+def share_emulator(build: Build) -> None:
+    """Starts one Firestore emulator for all checks that this process runs: each start takes seconds. It ends with the
+    process."""
+    if EMULATOR in os.environ:
+        return
+    build.make("shared_firestore_emulator")
+    file = build.folder / f"firestore_emulator.{os.getpid()}.port"
+    subprocess.run([build.folder / "bin" / "shared_firestore_emulator", file], stdout=subprocess.DEVNULL, check=True)
+    os.environ[EMULATOR] = str(file)
+
+
+def emulator_host() -> str:
+    """The address of the shared emulator, for FIRESTORE_EMULATOR_HOST."""
+    return f"127.0.0.1:{Path(os.environ[EMULATOR]).read_text().strip()}"
 
 
 def build_servers(build: Build, exercise: Exercise) -> dict[str, Path]:
@@ -42,7 +60,7 @@ def build_servers(build: Build, exercise: Exercise) -> dict[str, Path]:
 
 
 def environment_of_check(programs: dict[str, Path], seed: str, results: Path) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "CI")
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "CI", EMULATOR)
                    or name.endswith("SAN_OPTIONS")}
     environment |= {f"CHECK_{role.upper()}": str(path) for role, path in programs.items()}
     return environment | {"CHECK_SEED": seed, "CHECK_RESULTS": str(results)}

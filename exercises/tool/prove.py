@@ -11,7 +11,7 @@ from pathlib import Path
 from . import tree
 from .builder import Build
 from .catalogue import Exercise, ExerciseError, step_folder
-from .checking import check_tree, make_ready, working_folder
+from .checking import check_tree, emulator_host, make_ready, share_emulator, working_folder
 from .verdict import Verdict, stable, verdict_text
 
 SEED = "proof"  # the expected texts contain the names that it draws
@@ -59,6 +59,8 @@ def contract_faults(build: Build, exercise: Exercise, program: Path) -> list[str
                     stdout=subprocess.DEVNULL))
                 environment["REDIS_URL"] = f"redis://127.0.0.1:{port}"
                 _wait_for_port(port)
+            if "firestore" in exercise.stores:
+                environment |= {"FIRESTORE_EMULATOR_HOST": emulator_host(), "GOOGLE_CLOUD_PROJECT": f"proof-{os.getpid()}"}
             server = subprocess.Popen([program, "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True)
             processes.append(server)
             url = server.stdout.readline().split(" listening on ")[1].strip()
@@ -88,6 +90,9 @@ def _wait_for_port(port: int) -> None:
 def prove(build: Build, exercise: Exercise, write: bool = False, repeat: int = 1, only: str = "") -> bool:
     """Checks the start, the solution and each wrong way. Prints a line for each; True if all are as they should be."""
     make_ready(build, exercise)
+    if "firestore" in exercise.stores:
+        share_emulator(build)
+    start = working_folder(build, exercise, "start")
     all_right = True
     for variant in ["start", "solution", *exercise.wrong_ways]:
         if only and variant != only:
@@ -96,12 +101,9 @@ def prove(build: Build, exercise: Exercise, write: bool = False, repeat: int = 1
         folder = working_folder(build, exercise, variant)
         faults: list[str] = []
         try:
+            tree.write_start(exercise, start / "src")
             tree.write_variant(exercise, variant, folder / "src")
-            outside = set(tree.changed_files(folder / "src")) - set(exercise.files)
-            start_files = working_folder(build, exercise, "start") / "src"
-            if variant != "start":
-                outside -= set(tree.changed_files(start_files))
-            if outside:
+            if outside := set(tree.changed_files(folder / "src", start / "src")) - set(exercise.files):
                 faults.append(f"changes {', '.join(sorted(outside))}, which is not among the files")
             for _ in range(repeat):
                 verdict = check_tree(build, exercise, folder, SEED)

@@ -10,7 +10,7 @@ from pathlib import Path
 from . import tree
 from .builder import Build
 from .catalogue import ROOT, Exercise, load, load_all
-from .checking import check_copy, make_ready, working_folder
+from .checking import check_copy, make_ready, share_emulator, working_folder
 from .verdict import PASSED, Verdict, verdict_text
 
 MY = ROOT / "my"
@@ -168,6 +168,8 @@ def run(arguments) -> int:
     if is_new:
         print(f"Your copy is my/{exercise.name}. What to do: exercises/{exercise.name}/README.md\n")
     make_ready(Build("tutorial"), exercise)
+    if "firestore" in exercise.stores:
+        share_emulator(Build("tutorial"))
     if arguments.watch:
         try:
             watch(exercise, progress)

@@ -48,13 +48,13 @@ def write_variant(exercise: Exercise, variant: str, folder: Path) -> None:
         apply_diff(exercise.folder / "wrong" / f"{variant}.diff", folder)
 
 
-def changed_files(folder: Path) -> list[str]:
-    """The files that differ from the steps' own, as paths below `folder`."""
+def changed_files(folder: Path, originals: Path = ROOT) -> list[str]:
+    """The files that differ from the steps' own, or from other originals, as paths below `folder`."""
     changed = []
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             path = file.relative_to(folder)
-            original = ROOT / path
+            original = originals / path
             if not original.is_file() or original.read_bytes() != file.read_bytes():
                 changed.append(str(path))
     return changed
