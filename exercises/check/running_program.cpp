@@ -11,6 +11,8 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <system_error>
 
 namespace sessions::exercise {
@@ -146,6 +148,12 @@ void RunningProgram::signal(int number) const {
   if (!exit_code_) {
     ::kill(pid_, number);
   }
+}
+
+std::size_t RunningProgram::open_descriptors() const {
+  std::error_code unreadable;
+  const std::filesystem::directory_iterator all{fmt::format("/proc/{}/fd", pid_), unreadable};
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
 std::optional<int> RunningProgram::wait_for_exit(test::milliseconds patience) {

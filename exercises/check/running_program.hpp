@@ -45,6 +45,8 @@ class RunningProgram {
   /// The exit code once the program has ended; 128 + the signal's number if a signal ended it.
   std::optional<int> exit_code();
   void signal(int number) const;
+  /// How many files, sockets and the like it has open; 0 if that cannot be seen.
+  std::size_t open_descriptors() const;
   /// Waits for the end; nothing if it does not come in time.
   std::optional<int> wait_for_exit(test::milliseconds patience);
 
