@@ -225,6 +225,14 @@ test::FirestoreProject& ExerciseCheck::firestore() {
   return *firestore_;
 }
 
+test::FirestoreFaultProxy& ExerciseCheck::slow_firestore() {
+  firestore();
+  if (!slow_firestore_) {
+    slow_firestore_.emplace(test::FirestoreEmulator::shared());
+  }
+  return *slow_firestore_;
+}
+
 Server& ExerciseCheck::start_server(test::Environment environment, const std::string& role) {
   // One that did not start, or did not answer, is not waited for again in each scenario.
   static std::set<std::string> not_starting;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "firestore_emulator.hpp"
+#include "firestore_fault_proxy.hpp"
 #include "http_client.hpp"
 #include "redis_process.hpp"
 #include "running_program.hpp"
@@ -123,6 +124,8 @@ class ExerciseCheck : public testing::Test {
   test::RedisProcess& redis();
   /// A Firestore project of this scenario's own. Throws NotChecked without an emulator.
   test::FirestoreProject& firestore();
+  /// What stands before Firestore for a server that is started with its host(): see HeldCall.
+  test::FirestoreFaultProxy& slow_firestore();
   /// Starts the program under check, with `environment`. It stops at the end of the scenario.
   Server& start_server(test::Environment environment = {}, const std::string& role = "PROGRAM");
 
@@ -155,6 +158,7 @@ class ExerciseCheck : public testing::Test {
   std::mt19937_64 random_;
   std::unique_ptr<test::RedisProcess> redis_;
   std::optional<test::FirestoreProject> firestore_;
+  std::optional<test::FirestoreFaultProxy> slow_firestore_;
   std::vector<std::unique_ptr<Server>> servers_;
 };
 

@@ -7,19 +7,15 @@
 #include <future>
 
 #include "exercise_check.hpp"
-#include "firestore_fault_proxy.hpp"
+#include "held_call.hpp"
 
 namespace {
 
 using namespace sessions::exercise;
-using namespace std::chrono_literals;
 using nlohmann::json;
 using sessions::test::Fault;
-using sessions::test::FirestoreEmulator;
-using sessions::test::FirestoreFaultProxy;
 using sessions::test::Headers;
 using sessions::test::Response;
-using sessions::test::StandInAnswer;
 
 constexpr const char* kLabel = "Since ";
 
@@ -30,8 +26,11 @@ class SessionStart : public ExerciseCheck {
  protected:
   using ExerciseCheck::ExerciseCheck;
 
-  std::string start_step_four() {
+  std::string start_step_four(bool is_slow = false) {
     auto environment = firestore().environment();
+    if (is_slow) {
+      environment["FIRESTORE_EMULATOR_HOST"] = slow_firestore().host();
+    }
     environment["TZ"] = "ELSEWHERE-5:30";  // the page speaks of UTC wherever the server stands
     return start_server(environment).url();
   }
@@ -136,25 +135,22 @@ CHECK_TASK_OF(SessionStart, 2, SessionFromBeforeBeginsOnce) {
 
 // An optimistic transaction that is refused runs again, here a second later.
 CHECK_TASK_OF(SessionStart, 3, TimeStaysWhenTheFunctionRunsAgain) {
-  FirestoreFaultProxy slow{FirestoreEmulator::shared()};
-  auto environment = firestore().environment();
-  environment["FIRESTORE_EMULATOR_HOST"] = slow.host();
-  const auto url = start_server(environment).url();
-  std::promise<std::time_t> first_attempt;
-  const auto refusal = Fault::refuse(400, "FAILED_PRECONDITION");
-  slow.fail("commit", 1, {false, [&](const StandInAnswer& answer) {
-                            first_attempt.set_value(now());
-                            await_next_second();
-                            return refusal.change(answer);
-                          }});
-  Browser browser{journal(), "a visitor with the cookie of a session that is gone", url};
+  Browser browser{journal(), "a visitor with the cookie of a session that is gone",
+                  start_step_four(true)};
+  const Headers cookie{{"Cookie", "session_id=" + random_session_id()}};
+  HeldCall commit{slow_firestore(), "commit", Fault::refuse(400, "FAILED_PRECONDITION")};
   step("Firestore will refuse the first commit, a second later: somebody was faster");
-  const auto page = browser.get("/", {{"Cookie", "session_id=" + random_session_id()}});
-  expect_status(page, 200);
-  if (slow.calls("commit").size() < 2) {
+  auto visit = std::async(std::launch::async, [&] { return browser.get("/", cookie); });
+  const bool has_come = commit.has_come();
+  const auto first_attempt = now();
+  await_next_second();
+  commit.let_go();
+  const auto page = visit.get();
+  if (!has_come || slow_firestore().calls("commit").size() < 2) {
     not_checked("no second attempt was made");
   }
-  if (shown_start(page) > first_attempt.get_future().get()) {
+  expect_status(page, 200);
+  if (shown_start(page) > first_attempt) {
     differs("a time before the first attempt", "the time of the second one",
             "clock-in-the-function");
   }
@@ -162,31 +158,20 @@ CHECK_TASK_OF(SessionStart, 3, TimeStaysWhenTheFunctionRunsAgain) {
 
 CHECK_TASK_OF(SessionStart, 3, WhoeverIsFasterDecides) {
   const auto cookie = session_from_before();
-  FirestoreFaultProxy slow{FirestoreEmulator::shared()};
-  auto environment = firestore().environment();
-  Browser at_b{journal(), "at B", start_server(environment).url()};
-  environment["FIRESTORE_EMULATOR_HOST"] = slow.host();
-  Browser at_a{journal(), "at A", start_server(environment).url()};
   step("Start two servers on one Firestore: A behind a slow network, B beside it");
-  std::promise<void> arrived;
-  std::promise<void> overtaken;
-  const auto refusal = Fault::refuse(400, "FAILED_PRECONDITION");
-  slow.fail("commit", 1, {false, [&](const StandInAnswer& answer) {
-                            arrived.set_value();
-                            overtaken.get_future().wait_for(4s);
-                            return refusal.change(answer);
-                          }});
+  Browser at_a{journal(), "at A", start_step_four(true)};
+  Browser at_b{journal(), "at B", start_step_four()};
+  HeldCall commit{slow_firestore(), "commit", Fault::refuse(400, "FAILED_PRECONDITION")};
   step("at A: GET /, and the commit stays in the network");
   auto late = std::async(std::launch::async, [&] { return at_a.quietly("GET", "/", cookie); });
-  const bool has_come = arrived.get_future().wait_for(10s) == std::future_status::ready;
-  await_next_second();
-  const auto start = has_come ? shown_start(at_b.get("/", cookie)) : 0;
-  overtaken.set_value();
-  const auto page = late.get();
-  step("Firestore refuses A's commit, for B was faster; A tries again");
-  if (!has_come) {
+  if (!commit.has_come()) {
     not_checked("A has sent no commit");
   }
+  await_next_second();
+  const auto start = shown_start(at_b.get("/", cookie));
+  step("Firestore refuses A's commit, for B was faster; A tries again");
+  commit.let_go();
+  const auto page = late.get();
   expect_text(page, "9 views for");
   if (shown_start(page) != start) {
     differs("the time that B has shown", "another one", "decided-before-the-transaction");

@@ -91,9 +91,10 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
 
 
-def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], output: Path, run: Run = _run) -> Path:
+def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], output: Path, run: Run = _run,
+                  other_output: Path | None = None) -> Path:
     """Makes `output`/program from a tree of sources of which `changed` differ from the steps'. The step's own program
-    has to be up to date. What was compiled before from the same sources is taken again."""
+    has to be up to date. What was compiled before from the same sources, here or for `other_output`, is taken again."""
     if not changed:
         return build.program(step)
     link = _link_command(build, step)
@@ -106,7 +107,8 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
     output.mkdir(parents=True, exist_ok=True)
 
     def compile_one(source: str) -> str:
-        target = output / (source.replace("/", "-") + ".o")
+        name = source.replace("/", "-") + ".o"
+        target = output / name
         command = []
         for word in commands[ROOT / source]:
             if word == str(ROOT / source):
@@ -116,16 +118,17 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
             elif word.endswith("main.cpp.o") or word.endswith(f"{Path(source).name}.o"):
                 word = str(target)
             command.append(word)
-        stamp = target.with_suffix(".stamp")
         content = hashlib.sha256(headers + (tree / source).read_bytes()).hexdigest()
-        key = f"{content} {' '.join(command)} {(build.program(step)).stat().st_mtime_ns}"
-        if target.exists() and stamp.exists() and stamp.read_text() == key:
-            return str(target)
+        key = f"{content} {' '.join(commands[ROOT / source])} {(build.program(step)).stat().st_mtime_ns}"
+        for known in (target, other_output / name if other_output else target):
+            stamp = known.with_suffix(".stamp")
+            if known.exists() and stamp.exists() and stamp.read_text() == key:
+                return str(known)
         result = run(([launcher] if launcher else []) + command, build.folder)
         if result.returncode != 0:
             raise DoesNotCompile(result.stderr.replace(f"{tree}/", ""))
         if run is _run:
-            stamp.write_text(key)
+            target.with_suffix(".stamp").write_text(key)
         return str(target)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

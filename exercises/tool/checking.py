@@ -90,7 +90,9 @@ def check_tree(build: Build, exercise: Exercise, folder: Path, seed: str) -> Ver
     source = folder / "src"
     if exercise.is_program:
         try:
-            program = build_program(build, exercise.step, source, tree.changed_files(source), folder / "out")
+            program = build_program(
+                build, exercise.step, source, tree.changed_files(source), folder / "out",
+                other_output=working_folder(build, exercise, "start") / "out")
         except DoesNotCompile as error:
             return problem(exercise, "it does not compile", str(error))
     else:
