@@ -18,6 +18,15 @@ verb_exercise() {
   python3 -m exercises.tool exercise "$@"
 }
 
+#: start N                     lay out my/stepN: step N without its idea, for you to type
+#:   afterwards                  ./tutorial run N --mine --watch, check N, diff N --mine
+verb_start() {
+  local step
+  step=$(step_name "${1-}")
+  need classroom
+  python3 -m exercises.tool.variants start "${step:4:1}"
+}
+
 #: grade NAME DIR...           grade submissions of an exercise, each in a sandbox (needs root)
 #:   --format FORMAT             json, markdown, csv, junit, github, classroom, gradescope, exercism
 #:   --output FILE | --seed SEED | --trust   the JSON; the names of an earlier run; no sandbox

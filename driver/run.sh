@@ -9,20 +9,29 @@
 #:   --host ADDRESS              default: 127.0.0.1; 0.0.0.0 lets other machines in
 #:   --secret-file FILE          sign with the key in FILE, which is made if it is not there
 #:   --watch                     build and start again, with the same store, when a source is saved
+#:   --mine                      your main.cpp in my/stepN, which ./tutorial start N lays out
+#:   --broken NAME               with one fault: isolation, blocking (step 2), naive-update (step 4)
 #:   any other option goes to the server; ./tutorial run N --help shows them
 verb_run() {
-  parse 'store|instances|port|host|secret-file' "$@"
+  parse 'store|instances|port|host|secret-file|broken' "$@"
   local step watch='' server word
+  variant=()
   local store=${option[store]-} instances=${option[instances]-1}
   step=$(step_name "${arguments[0]-}")
   server=("$build_folder/bin/$step")
   for word in "${arguments[@]:1}"; do
     case $word in
       --watch) watch=yes ;;
+      --mine) variant=(mine) ;;
       *) server+=("$word") ;;
     esac
   done
   [[ $instances =~ ^[1-9][0-9]?$ ]] || wrong_usage "--instances needs a number from 1 to 99"
+  if [[ -n ${option[broken]+set} ]]; then
+    variant=(broken "${option[broken]}")
+    [[ -f variants/broken/${option[broken]}.diff ]] ||
+      wrong_usage "there is no --broken '${option[broken]}': $(cd variants/broken && echo *.diff)"
+  fi
   [[ -z $watch ]] || ((instances == 1)) || wrong_usage '--watch goes with one instance only'
   case $step,$store in
     step[23]_*,) store=redis ;;
@@ -36,12 +45,17 @@ verb_run() {
   need build run
   need_store "$store"
   ((instances == 1)) || need nginx
+  ((${#variant[@]} == 0)) || need classroom
   local host port
   host=${option[host]-${HOST:-127.0.0.1}}
   port=${option[port]-${PORT-}}
   # 0 is up to the server, which can tell what is free best; the others need to know it before.
   [[ $port == 0 && $instances == 1 && -z $watch$inspecting ]] || port=$(port_for "$step" "$host" "$port")
   build "$step" ${inspecting:+inspector}
+  until server[0]=$(program_of "$step"); do
+    [[ -n $watch && ${variant[0]-} == mine ]] || exit 1
+    wait_for_save "$step"
+  done
   case " ${server[*]} " in *' --help '* | *' -h '*) exec "${server[@]}" ;; esac
 
   prepare_to_stop
@@ -114,6 +128,32 @@ use_secret() {
 
 # --- Building and starting again -----------------------------------------------------------------
 
+variant=()  # mine, or broken NAME: the step with other sources
+
+# Prints the path of the step's program, or builds and prints that of the variant.
+program_of() {
+  if ((${#variant[@]} == 0)); then
+    echo "$build_folder/bin/$1"
+  else
+    python3 -m exercises.tool.variants "${variant[0]}" "${1:4:1}" "${variant[@]:1}"
+  fi
+}
+
+# newer_sources STEP FILE: prints something if a source that the step is built from is newer.
+newer_sources() {
+  local folders=(step[1-9]_*)
+  [[ ${variant[0]-} != mine ]] || folders+=("my/step${1:4:1}")
+  find "${folders[@]}" -name '*.[ch]pp' -newer "$2" -print -quit
+}
+
+wait_for_save() {
+  local seen
+  seen=$(mktemp)
+  echo 'Save a source to build again'
+  until [[ -n $(newer_sources "$1" "$seen") ]]; do sleep 0.3; done
+  rm "$seen"
+}
+
 # Returns when the server ends by itself, or never.
 watch_and_restart() {
   local step=$1 seen=$temporary_folder/seen
@@ -121,10 +161,10 @@ watch_and_restart() {
   touch "$seen"
   echo 'Watching the sources; save one to build and start again'
   while kill -0 "${started[-1]}" 2>/dev/null; do
-    if [[ -n $(find step[1-9]_* -name '*.[ch]pp' -newer "$seen" -print -quit) ]]; then
+    if [[ -n $(newer_sources "$step" "$seen") ]]; then
       touch "$seen"
       # In a process of its own: what does not compile leaves the running server alone.
-      if (build "$step"); then
+      if (build "$step" && program_of "$step" >/dev/null); then
         stop_last
         start "${@:2}"
       fi
@@ -186,11 +226,16 @@ verb_redis() {
 
 #: firestore [/PATH] [FIELD=VALUE ...] [CURL OPTIONS]   show a document or a collection in the running step's emulator
 #:   FIELD=VALUE                 write these fields of the document: whole numbers and texts
+#:   read ID                     the first call of a transaction: a session's fields, and its version
+#:   commit ID FIELD VALUE UPDATETIME   the second: write a field, if that is still the version
 verb_firestore() {
   running_step FIRESTORE_EMULATOR_HOST
   need run
   local path=${1-} documents word json='' separator='' mask='' options=()
   documents="projects/${GOOGLE_CLOUD_PROJECT:-sessions-tutorial}/databases/(default)/documents"
+  case $path in
+    read | commit) transaction_by_hand "$documents" "$@"; return ;;
+  esac
   for word in "${@:2}"; do
     if [[ -z ${options[*]} && $word =~ ^([a-zA-Z]+)=(.*)$ ]]; then
       mask+="${mask:+&}updateMask.fieldPaths=${BASH_REMATCH[1]}"
@@ -203,6 +248,36 @@ verb_firestore() {
   [[ -z $json ]] || options=(-X PATCH -d "{\"fields\":{$json}}" "${options[@]}")
   exec curl -sS --noproxy '*' -H 'Authorization: Bearer owner' -H 'Content-Type: application/json' \
     "http://$FIRESTORE_EMULATOR_HOST/v1/$documents$path${mask:+?$mask}" "${options[@]}"
+}
+
+# transaction_by_hand DOCUMENTS read|commit ID ...: one of the two calls, and what matters of its answer.
+transaction_by_hand() {
+  local name=$1/sessions/${3-} body answer
+  case $2,$# in
+    read,3) body="{\"documents\":[\"$name\"]}" ;;
+    commit,6)
+      body="{\"writes\":[{\"update\":{\"name\":\"$name\",\"fields\":{$(firestore_field "$4" "$5")}},"
+      body+="\"updateMask\":{\"fieldPaths\":[\"$4\"]},\"currentDocument\":{\"updateTime\":\"$6\"}}]}"
+      ;;
+    *) wrong_usage 'firestore read ID, or firestore commit ID FIELD VALUE UPDATETIME' ;;
+  esac
+  answer=$(curl -sS --noproxy '*' -H 'Authorization: Bearer owner' -H 'Content-Type: application/json' \
+    "http://$FIRESTORE_EMULATOR_HOST/v1/$1:${2/read/batchGet}" -d "$body")
+  python3 - "$answer" <<'PYTHON'
+import json, sys
+answer = json.loads(sys.argv[1])
+first = answer[0] if isinstance(answer, list) else answer
+document = first.get("found") or first.get("writeResults", [{}])[0]
+if error := first.get("error"):
+    print(f"refused: {error['status']}: {error['message']}")
+elif "missing" in first:
+    print("there is no such session")
+else:
+    for field, value in sorted(document.get("fields", {}).items()):
+        print(f"{field:10}  {next(iter(value.values()))}")
+    print(f"updateTime  {document['updateTime']}")
+sys.exit(1 if error else 0)
+PYTHON
 }
 
 # firestore_field NAME VALUE: as the REST API writes it.
