@@ -6,12 +6,10 @@
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <chrono>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,12 +36,8 @@ class FirestoreError : public std::runtime_error {
 struct FirestoreDatabase {
   std::string address;  ///< such as "https://firestore.googleapis.com"
   std::string project;
-  std::shared_ptr<const TokenSource> credentials;
+  GoogleCredentials credentials = {};
 };
-
-/// A status that says something of the moment and nothing of the request: it is worth sending the
-/// same request again.
-bool is_transient(std::string_view status);
 
 /// Random pauses that grow up to a limit: exponential backoff with full jitter.
 class Backoff {
@@ -60,13 +54,12 @@ class Backoff {
   std::chrono::milliseconds longest_{25};
 };
 
-/// Lives on the event loop: everything happens on its thread. All calls throw FirestoreError; no
-/// answer at all is UNAVAILABLE or DEADLINE_EXCEEDED, as in Google's own clients. What fails for
-/// reasons of the moment is sent again until the deadline.
+/// Lives on the event loop: everything happens on its thread. What fails for reasons of the moment
+/// is sent again until the deadline. Calls throw FirestoreError if Firestore refuses the request,
+/// ServiceUnavailable if the deadline passes, ClientStopped after stop().
 class FirestoreApi {
  public:
-  FirestoreApi(asio::io_context& event_loop, FirestoreDatabase database,
-               std::shared_ptr<HttpTransport> http);
+  FirestoreApi(asio::io_context& event_loop, const FirestoreDatabase& database);
 
   asio::awaitable<std::optional<FirestoreDocument>> get(std::string path, Deadline deadline);
   /// Applies all writes or none. Throws ServiceUnavailable if it is unknown which of the two.
@@ -78,24 +71,21 @@ class FirestoreApi {
                                                             Deadline deadline);
 
   /// May be called on any thread.
-  void stop() { http_->stop(); }
+  void stop() { http_.stop(); }
 
  private:
-  asio::awaitable<nlohmann::json> call(std::string method, nlohmann::json request,
-                                       Deadline deadline);
-  asio::awaitable<nlohmann::json> call_once(std::string method, std::string request,
-                                            Deadline deadline);
-  asio::awaitable<HttpTransportResponse> post(std::string method, std::string body,
-                                              Deadline deadline);
-  asio::awaitable<bool> are_visible(std::vector<FirestoreWrite> writes, Deadline deadline);
-  nlohmann::json to_json(const std::vector<FirestoreWrite>& writes) const;
-  FirestoreDocument to_document(const nlohmann::json& found) const;
+  struct Call;
+
+  asio::awaitable<nlohmann::json> send(Call& call);
+  asio::awaitable<nlohmann::json> send_once(Call& call);
+  std::string body_of(const std::vector<FirestoreWrite>& writes) const;
 
   asio::io_context& event_loop_;
-  std::shared_ptr<HttpTransport> http_;
+  HttpTransport http_;
+  const std::string documents_;  ///< name of the database's root
+  const std::string address_;    ///< URL of the same
+  std::vector<std::string> headers_;
   TokenCache tokens_;
-  std::string documents_;  ///< name of the database's root
-  std::string address_;    ///< URL of the same
 };
 
 }  // namespace sessions

@@ -2,12 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <asio/dispatch.hpp>
-#include <asio/use_awaitable.hpp>
-#include <charconv>
-#include <exception>
 #include <iostream>
+#include <regex>
+#include <stdexcept>
 
 #include "errors.hpp"
 #include "store_check.hpp"
@@ -15,25 +12,21 @@
 namespace sessions {
 namespace {
 
-constexpr std::chrono::seconds kTotalTime{5};
 // Between attempts at a transaction. Who is refused often must not fall behind those who are not.
 constexpr std::chrono::milliseconds kLongestPause{100};
 constexpr std::string_view kGoogleAddress = "https://firestore.googleapis.com";
 constexpr std::string_view kEmulatorProject = "sessions-tutorial";
 
-Deadline call_deadline() { return Deadline::clock::now() + kTotalTime; }
-
-bool is_host_and_port(std::string_view text) {
-  const auto colon = text.rfind(':');
-  const auto digits = text.substr(std::min(colon, text.size() - 1) + 1);
-  int port = 0;
-  const auto* end = digits.data() + digits.size();
-  const auto result = std::from_chars(digits.data(), end, port);
-  return colon != 0 && result.ec == std::errc{} && result.ptr == end && port > 0 && port < 65536 &&
-         text.find_first_of("/?#@ ") == std::string_view::npos;
+bool is_host_and_port(const std::string& text) {
+  std::smatch parts;
+  if (!std::regex_match(text, parts, std::regex{"[^/?#@ ]+:([0-9]{1,5})"})) {
+    return false;
+  }
+  const int port = std::stoi(parts[1]);
+  return port > 0 && port < 65536;
 }
 
-asio::awaitable<FirestoreDatabase> find_database(const Settings& settings, HttpTransport& http) {
+FirestoreDatabase find_database(EventLoop& event_loop, const Settings& settings) {
   auto project = settings[kGoogleCloudProject];
   if (project.find_first_of("/?#% ") != std::string::npos) {
     throw SettingError{kGoogleCloudProject.name, "is not a project's id"};
@@ -42,11 +35,9 @@ asio::awaitable<FirestoreDatabase> find_database(const Settings& settings, HttpT
     if (!is_host_and_port(host)) {
       throw SettingError{kFirestoreEmulatorHost.name, "must be host:port, without http://"};
     }
-    co_return FirestoreDatabase{"http://" + host,
-                                project.empty() ? std::string{kEmulatorProject} : project,
-                                std::make_shared<EmulatorOwner>()};
+    return {"http://" + host, project.empty() ? std::string{kEmulatorProject} : project};
   }
-  const auto found = co_await find_default_credentials(settings, http);
+  const auto found = find_default_credentials(event_loop, settings);
   if (!found) {
     throw SettingError{
         kFirestoreEmulatorHost.name,
@@ -55,44 +46,13 @@ asio::awaitable<FirestoreDatabase> find_database(const Settings& settings, HttpT
         "FIRESTORE_EMULATOR_HOST=127.0.0.1:8085. For the real service: gcloud auth "
         "application-default login, or set GOOGLE_APPLICATION_CREDENTIALS to the path of a key"};
   }
-  if (project.empty()) {
-    project = found->project;
-  }
+  project = project.empty() ? found->project : project;
   if (project.empty()) {
     throw SettingError{kGoogleCloudProject.name,
                        "is not set, and the credentials name no project. Set it to the id that "
                        "gcloud projects list shows"};
   }
-  co_return FirestoreDatabase{std::string{kGoogleAddress}, project, found->source};
-}
-
-/// Turns a failure that has to do with the moment into ServiceUnavailable and keeps others.
-std::exception_ptr for_callers(std::exception_ptr failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const FirestoreError& error) {
-    if (error.status() == "CANCELLED") {
-      return std::make_exception_ptr(ClientStopped{});
-    }
-    if (is_transient(error.status()) || error.status() == "ABORTED") {
-      return std::make_exception_ptr(
-          ServiceUnavailable{fmt::format("Firestore: {}", error.what())});
-    }
-  } catch (const std::exception&) {
-    return failure;
-  }
-  return failure;
-}
-
-template <typename Result>
-asio::awaitable<Result> for_callers(asio::awaitable<Result> call) {
-  std::exception_ptr failure;
-  try {
-    co_return co_await std::move(call);
-  } catch (const std::exception&) {
-    failure = std::current_exception();
-  }
-  std::rethrow_exception(for_callers(failure));
+  return {std::string{kGoogleAddress}, project, *found};
 }
 
 }  // namespace
@@ -107,9 +67,10 @@ asio::awaitable<std::optional<FirestoreDocument>> FirestoreTransaction::get(std:
 }
 
 //! [commit]
-asio::awaitable<void> FirestoreTransaction::commit() {
+/// False if somebody was faster.
+asio::awaitable<bool> FirestoreTransaction::commit() {
   if (writes_.empty() && read_.size() <= 1) {
-    co_return;  // what is in one document belongs together as it is
+    co_return true;  // what is in one document belongs together as it is
   }
   const bool depends_on_reads = !read_.empty();
   std::vector<FirestoreWrite> writes;
@@ -122,10 +83,11 @@ asio::awaitable<void> FirestoreTransaction::commit() {
   }
   try {
     co_await api_->commit(std::move(writes), deadline_);
+    co_return true;
   } catch (const FirestoreError& error) {
     const auto& status = error.status();
     if (depends_on_reads && (status == "FAILED_PRECONDITION" || status == "ALREADY_EXISTS")) {
-      throw FirestoreError{"ABORTED", error.what()};  // somebody was faster
+      co_return false;
     }
     throw;
   }
@@ -133,82 +95,41 @@ asio::awaitable<void> FirestoreTransaction::commit() {
 //! [commit]
 
 FirestoreClient::FirestoreClient(EventLoop& event_loop, const Settings& settings)
-    : event_loop_{event_loop}, transactions_{event_loop.context()} {
-  const auto http = std::make_shared<HttpTransport>(event_loop.context());
-  auto database = event_loop.wait_for(find_database(settings, *http));
-  const bool is_google = database.address == kGoogleAddress;
-  description_ = fmt::format(
-      "project {}, {}", database.project,
-      is_google ? "Google's service" : "emulator at " + settings[kFirestoreEmulatorHost]);
-  api_ = std::make_shared<FirestoreApi>(event_loop.context(), std::move(database), http);
-}
+    : FirestoreClient{event_loop, find_database(event_loop, settings)} {}
 
-FirestoreClient::FirestoreClient(EventLoop& event_loop, FirestoreDatabase database)
+FirestoreClient::FirestoreClient(EventLoop& event_loop, const FirestoreDatabase& database)
     : event_loop_{event_loop},
-      transactions_{event_loop.context()},
-      description_{fmt::format("project {} at {}", database.project, database.address)},
-      api_{std::make_shared<FirestoreApi>(event_loop.context(), std::move(database),
-                                          std::make_shared<HttpTransport>(event_loop.context()))} {}
+      sessions_{std::make_shared<KeyedLock>(event_loop.context())},
+      api_{std::make_shared<FirestoreApi>(event_loop.context(), database)},
+      description_{fmt::format("project {}, {}", database.project,
+                               database.address == kGoogleAddress
+                                   ? "Google's service"
+                                   : "emulator at " + database.address)} {}
 
 FirestoreClient::~FirestoreClient() { api_->stop(); }
 
 asio::awaitable<void> FirestoreClient::run(std::string key, TransactionFunction function) {
   const auto api = api_;
-  auto transactions = transactions_;
+  const auto sessions = sessions_;
   auto& event_loop = event_loop_.context();
-  const auto deadline = call_deadline();
+  const auto deadline = Deadline::clock::now() + kTotalTime;
   co_await asio::dispatch(event_loop, asio::use_awaitable);
-  const auto turn = co_await transactions.acquire(key, deadline);
+  const auto turn = co_await sessions->acquire(key, deadline);
   if (!turn) {
     throw ServiceUnavailable{"Firestore: too many transactions wait for the same session"};
   }
   Backoff backoff{event_loop, kLongestPause};
-  for (;;) {
+  for (bool in_time = true; in_time;) {
     FirestoreTransaction transaction{api, deadline};
-    std::exception_ptr failure;
-    bool again = false;
-    try {
-      co_await function(transaction);
-      co_await transaction.commit();
+    co_await function(transaction);
+    const bool is_committed = co_await transaction.commit();
+    if (is_committed) {
       co_return;
-    } catch (const FirestoreError& error) {
-      failure = std::current_exception();
-      again = error.status() == "ABORTED";
     }
-    if (again) {
-      again = co_await backoff.wait(deadline);
-    }
-    if (!again) {
-      std::rethrow_exception(for_callers(failure));
-    }
+    in_time = co_await backoff.wait(deadline);
   }
+  throw ServiceUnavailable{"Firestore: others change the same document all the time"};
 }
-
-asio::awaitable<std::optional<FirestoreDocument>> FirestoreClient::get(std::string path) {
-  const auto api = api_;
-  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  co_return co_await for_callers(api->get(std::move(path), call_deadline()));
-}
-
-asio::awaitable<void> FirestoreClient::commit(std::vector<FirestoreWrite> writes) {
-  const auto api = api_;
-  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  co_await for_callers(api->commit(std::move(writes), call_deadline()));
-}
-
-asio::awaitable<void> FirestoreClient::batch_write(std::vector<FirestoreWrite> writes) {
-  const auto api = api_;
-  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  co_await for_callers(api->batch_write(std::move(writes), call_deadline()));
-}
-
-asio::awaitable<std::vector<FirestoreDocument>> FirestoreClient::run_query(FirestoreQuery query) {
-  const auto api = api_;
-  co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-  co_return co_await for_callers(api->run_query(std::move(query), call_deadline()));
-}
-
-asio::awaitable<void> FirestoreClient::ping() { co_await get("sessions/check"); }
 
 int check_firestore(EventLoop& event_loop, FirestoreClient& firestore) {
   const auto advice = fmt::format(

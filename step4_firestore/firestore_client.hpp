@@ -2,6 +2,9 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/use_awaitable.hpp>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -41,7 +44,7 @@ class FirestoreTransaction {
 
   FirestoreTransaction(std::shared_ptr<FirestoreApi> api, Deadline deadline)
       : api_{std::move(api)}, deadline_{deadline} {}
-  asio::awaitable<void> commit();
+  asio::awaitable<bool> commit();
 
   std::shared_ptr<FirestoreApi> api_;
   Deadline deadline_;
@@ -60,7 +63,7 @@ class FirestoreClient {
   /// The emulator if FIRESTORE_EMULATOR_HOST is set, else Google's service with Application Default
   /// Credentials. Throws SettingError if there are none, or no project.
   FirestoreClient(EventLoop& event_loop, const Settings& settings);
-  FirestoreClient(EventLoop& event_loop, FirestoreDatabase database);
+  FirestoreClient(EventLoop& event_loop, const FirestoreDatabase& database);
   /// Fails the calls that are still under way.
   ~FirestoreClient();
   FirestoreClient(const FirestoreClient&) = delete;
@@ -78,31 +81,33 @@ class FirestoreClient {
   template <typename Function>
   auto run_transaction(std::string key, Function function)
       -> std::invoke_result_t<Function&, FirestoreTransaction&> {
-    using Result = typename std::invoke_result_t<Function&, FirestoreTransaction&>::value_type;
-    if constexpr (std::is_void_v<Result>) {
-      TransactionFunction call{std::move(function)};
-      co_await run(std::move(key), std::move(call));
-    } else {
-      std::optional<Result> result;
-      TransactionFunction call{[&](FirestoreTransaction& transaction) -> asio::awaitable<void> {
-        result = co_await function(transaction);
-      }};
-      co_await run(std::move(key), std::move(call));
-      co_return std::move(*result);
-    }
+    std::optional<typename std::invoke_result_t<Function&, FirestoreTransaction&>::value_type>
+        result;
+    TransactionFunction attempt{[&](FirestoreTransaction& transaction) -> asio::awaitable<void> {
+      result = co_await function(transaction);
+    }};
+    co_await run(std::move(key), std::move(attempt));
+    co_return std::move(*result);
   }
 
-  /// Reads a document that need not exist.
-  asio::awaitable<void> ping();
-
   /// Reads one document outside a transaction.
-  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path);
+  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path) {
+    return call(&FirestoreApi::get, std::move(path));
+  }
   /// Applies all writes or none, outside a transaction.
-  asio::awaitable<void> commit(std::vector<FirestoreWrite> writes);
+  asio::awaitable<void> commit(std::vector<FirestoreWrite> writes) {
+    return call(&FirestoreApi::commit, std::move(writes));
+  }
   /// Applies each write by itself, at most 500 of them. Those whose precondition fails are skipped.
   /// May apply a write twice, unless it has a precondition.
-  asio::awaitable<void> batch_write(std::vector<FirestoreWrite> writes);
-  asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query);
+  asio::awaitable<void> batch_write(std::vector<FirestoreWrite> writes) {
+    return call(&FirestoreApi::batch_write, std::move(writes));
+  }
+  asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query) {
+    return call(&FirestoreApi::run_query, std::move(query));
+  }
+  /// Reads a document that need not exist.
+  asio::awaitable<void> ping() { co_await get("sessions/check"); }
 
   /// For people: the project, and whether this is the emulator or Google's service.
   const std::string& description() const { return description_; }
@@ -110,12 +115,24 @@ class FirestoreClient {
  private:
   using TransactionFunction = std::function<asio::awaitable<void>(FirestoreTransaction&)>;
 
+  static constexpr std::chrono::seconds kTotalTime{5};
+
   asio::awaitable<void> run(std::string key, TransactionFunction function);
 
+  /// Makes a call on the event loop. It holds the API, because this client may be gone before the
+  /// answer is there.
+  template <typename Result, typename Argument>
+  asio::awaitable<Result> call(asio::awaitable<Result> (FirestoreApi::*method)(Argument, Deadline),
+                               Argument argument) {
+    const auto api = api_;
+    co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
+    co_return co_await (*api.*method)(std::move(argument), Deadline::clock::now() + kTotalTime);
+  }
+
   EventLoop& event_loop_;
-  KeyedLock transactions_;
+  std::shared_ptr<KeyedLock> sessions_;  ///< shared with the transactions that are under way
+  std::shared_ptr<FirestoreApi> api_;    ///< likewise, and with other calls
   std::string description_;
-  std::shared_ptr<FirestoreApi> api_;
 };
 
 /// For --check: prints PONG and what it spoke to, or what is wrong and what to try, and returns the

@@ -1,14 +1,16 @@
-// Documents and their fields as Firestore's REST API writes them
+// Documents, changes and queries, as Firestore's REST API writes them
 // (https://cloud.google.com/firestore/docs/reference/rest/v1/Value).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
+#include <variant>
 
 namespace sessions {
 
@@ -18,42 +20,47 @@ using FirestoreTime = std::chrono::sys_time<std::chrono::microseconds>;
 /// The time now, `ahead` later.
 FirestoreTime firestore_time(std::chrono::seconds ahead = {});
 
-/// Each makes a value: of type string, integer or timestamp.
-nlohmann::json firestore_value(std::string_view text);
-nlohmann::json firestore_value(std::int64_t number);
-nlohmann::json firestore_value(FirestoreTime time);
+/// A field's value. std::monostate stands for null, and for all types that are not used here.
+using FirestoreValue = std::variant<std::monostate, std::string, std::int64_t, FirestoreTime>;
 
 /// Some or all fields of a document. Field names are letters, digits and underscores.
 class FirestoreFields {
  public:
-  FirestoreFields() = default;
-  /// `fields` is an object whose members are values. Throws nlohmann::json::exception otherwise.
-  explicit FirestoreFields(nlohmann::json fields);
-
-  template <typename Value>
-  FirestoreFields& set(const std::string& name, const Value& value) {
-    fields_[name] = firestore_value(value);
+  FirestoreFields& set(const std::string& name, FirestoreValue value) {
+    values_[name] = std::move(value);
     return *this;
   }
 
   /// Each is nothing if there is no such field or if it is of another type.
-  std::optional<std::string> string(const std::string& name) const;
-  std::optional<std::int64_t> integer(const std::string& name) const;
-  std::optional<FirestoreTime> timestamp(const std::string& name) const;
+  std::optional<std::string> string(const std::string& name) const {
+    return get<std::string>(name);
+  }
+  std::optional<std::int64_t> integer(const std::string& name) const {
+    return get<std::int64_t>(name);
+  }
+  std::optional<FirestoreTime> timestamp(const std::string& name) const {
+    return get<FirestoreTime>(name);
+  }
 
-  std::vector<std::string> names() const;
-  const nlohmann::json& values() const { return fields_; }
-  /// True if every field of `part` is here with the same value.
-  bool contain(const FirestoreFields& part) const;
+  const std::map<std::string, FirestoreValue>& values() const { return values_; }
 
  private:
-  const nlohmann::json* find(const std::string& name, const char* type) const;
+  template <typename Type>
+  std::optional<Type> get(const std::string& name) const {
+    const auto found = values_.find(name);
+    return found != values_.end() && std::holds_alternative<Type>(found->second)
+               ? std::optional{std::get<Type>(found->second)}
+               : std::nullopt;
+  }
 
-  nlohmann::json fields_ = nlohmann::json::object();
+  std::map<std::string, FirestoreValue> values_;
 };
 
 /// A document as it was read.
 struct FirestoreDocument {
+  /// `documents` is the name under which the API knows the database's root.
+  static FirestoreDocument from_json(const nlohmann::json& document, std::string_view documents);
+
   std::string path;  ///< below the database's root, such as "sessions/abc"
   FirestoreFields fields;
   std::string update_time;  ///< when it was last changed, as the server writes it
@@ -62,15 +69,12 @@ struct FirestoreDocument {
 /// A change of one document. Paths are "collection/id"; ids must come from a trusted place.
 class FirestoreWrite {
  public:
-  /// Sets these fields and leaves others alone; makes the document if there is none.
-  static FirestoreWrite set(std::string path, FirestoreFields fields);
   /// Makes the document; refused with ALREADY_EXISTS if there is one.
   static FirestoreWrite create(std::string path, FirestoreFields fields);
   /// Sets these fields and leaves others alone; refused with NOT_FOUND if there is no document.
   static FirestoreWrite update(std::string path, FirestoreFields fields);
   /// Deletes the document if there is one.
   static FirestoreWrite remove(std::string path);
-
   /// Changes nothing: for a condition alone.
   static FirestoreWrite verify(std::string path);
 
@@ -82,30 +86,30 @@ class FirestoreWrite {
   const std::string& path() const { return path_; }
   /// True if `document` is as this write leaves it.
   bool is_visible_in(const std::optional<FirestoreDocument>& document) const;
-  /// `documents` is the name under which the API knows the database's root.
   nlohmann::json to_json(std::string_view documents) const;
 
  private:
   enum class Kind { kUpdate, kDelete, kVerify };
 
-  FirestoreWrite(Kind kind, std::string path, FirestoreFields fields = {})
-      : kind_{kind}, path_{std::move(path)}, fields_{std::move(fields)} {}
+  FirestoreWrite(Kind kind, std::string path, FirestoreFields fields = {},
+                 nlohmann::json precondition = nlohmann::json::object())
+      : kind_{kind},
+        path_{std::move(path)},
+        fields_{std::move(fields)},
+        precondition_(std::move(precondition)) {}
 
   Kind kind_;
   std::string path_;
   FirestoreFields fields_;
-  nlohmann::json precondition_ = nlohmann::json::object();
+  nlohmann::json precondition_;  ///< an empty object if there is none
 };
 
-/// Which documents of a collection to find.
+/// Which documents of a collection to find: those whose field compares like this with the value.
 struct FirestoreQuery {
-  enum class Comparison { kEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual };
-
   std::string collection;
   std::string field;
-  Comparison comparison = Comparison::kEqual;
-  nlohmann::json value;       ///< made by firestore_value()
-  std::string order_by;       ///< a field, ascending; empty: by document id
+  std::string comparison = "EQUAL";  ///< the API's name, such as "LESS_THAN_OR_EQUAL"
+  FirestoreValue value;
   std::int32_t limit = 1000;  ///< at least 1
   std::int32_t offset = 0;    ///< how many to pass over before
 

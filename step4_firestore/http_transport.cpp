@@ -1,5 +1,7 @@
 #include "http_transport.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
@@ -11,19 +13,9 @@
 namespace sessions {
 namespace {
 
-using Kind = HttpTransportError::Kind;
-
 constexpr long kMaxConnectionsPerHost = 100;
 constexpr std::size_t kMaxResponseBytes = std::size_t{16} * 1024 * 1024;
 constexpr int kLongestPollMilliseconds = 60'000;
-
-struct EasyCleanup {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-
-struct HeadersCleanup {
-  void operator()(curl_slist* headers) const { curl_slist_free_all(headers); }
-};
 
 CURLM* new_multi() {
   // For the life of the program: a lookup that was left to itself may outlive everything else.
@@ -36,26 +28,6 @@ CURLM* new_multi() {
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, kMaxConnectionsPerHost);
   return multi;
 }
-
-}  // namespace
-
-/// One request and its answer. It belongs to the thread until `is_answered`, except for the timer.
-struct HttpTransport::Transfer {
-  Transfer(asio::io_context& event_loop, HttpTransportRequest to_send);
-
-  HttpTransportRequest request;
-  HttpTransportResponse response;
-  std::optional<HttpTransportError> failure;
-  bool was_sent = false;
-  std::array<char, CURL_ERROR_SIZE> reason{};
-  std::unique_ptr<curl_slist, HeadersCleanup> headers;
-  std::unique_ptr<CURL, EasyCleanup> easy;
-  // On the event loop.
-  asio::steady_timer timer;  ///< ends at the deadline; cancelled when there is an answer
-  bool is_answered = false;
-};
-
-namespace {
 
 std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* response) {
   auto& body = static_cast<HttpTransportResponse*>(response)->body;
@@ -74,131 +46,124 @@ int on_sending(void* was_sent, char* /*server_address*/, char* /*local_address*/
 
 }  // namespace
 
-HttpTransport::Transfer::Transfer(asio::io_context& event_loop, HttpTransportRequest to_send)
-    : request{std::move(to_send)}, easy{curl_easy_init()}, timer{event_loop, request.deadline} {
-  request.headers.emplace_back("Expect:");  // do not wait for the server's leave to send the body
-  for (const auto& header : request.headers) {
-    headers.reset(curl_slist_append(headers.release(), header.c_str()));
-    if (!headers || !easy) {
-      throw std::bad_alloc{};
+/// One request and its answer. It belongs to the thread until `is_answered`, except for the timer.
+struct HttpTransport::Transfer {
+  Transfer(asio::io_context& event_loop, HttpTransportRequest to_send)
+      : request{std::move(to_send)}, timer{event_loop, request.deadline} {
+    request.headers.emplace_back("Expect:");  // do not wait for the server's leave to send the body
+    for (const auto& header : request.headers) {
+      headers.reset(curl_slist_append(headers.release(), header.c_str()));
+      if (!headers || !easy) {
+        throw std::bad_alloc{};
+      }
+    }
+    set(CURLOPT_URL, request.url.c_str());
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
+    set(CURLOPT_HTTPHEADER, headers.get());
+    set(CURLOPT_NOSIGNAL, 1L);
+    // When a request is given up while its name is being looked up, the lookup is left to itself.
+    // Otherwise libcurl would wait for it: 20 s with a name server that is silent.
+    set(CURLOPT_QUICK_EXIT, 1L);
+    set(CURLOPT_ERRORBUFFER, reason.data());
+    set(CURLOPT_WRITEFUNCTION, on_body);
+    set(CURLOPT_WRITEDATA, &response);
+    set(CURLOPT_PREREQFUNCTION, on_sending);
+    set(CURLOPT_PREREQDATA, &was_sent);
+    if (request.body) {
+      set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body->size()));
+      set(CURLOPT_POSTFIELDS, request.body->data());
+    }
+    if (request.url.starts_with("http:")) {
+      set(CURLOPT_PROXY,
+          "");  // an emulator or a metadata server: both are near, no proxy knows them
+    } else {
+      set(CURLOPT_PIPEWAIT, 1L);  // share one HTTP/2 connection
     }
   }
-  const auto set = [this](CURLoption option, auto value) {
+
+  template <typename Value>
+  void set(CURLoption option, Value value) {
     curl_easy_setopt(easy.get(), option, value);
-  };
-  set(CURLOPT_URL, request.url.c_str());
-  set(CURLOPT_PROTOCOLS_STR, "http,https");
-  set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
-  set(CURLOPT_HTTPHEADER, headers.get());
-  set(CURLOPT_NOSIGNAL, 1L);
-  // When a request is given up while its name is being looked up, the lookup is left to itself.
-  // Otherwise libcurl would wait for it: 20 s with a name server that is silent.
-  set(CURLOPT_QUICK_EXIT, 1L);
-  set(CURLOPT_ERRORBUFFER, reason.data());
-  set(CURLOPT_WRITEFUNCTION, on_body);
-  set(CURLOPT_WRITEDATA, &response);
-  set(CURLOPT_PREREQFUNCTION, on_sending);
-  set(CURLOPT_PREREQDATA, &was_sent);
-  if (request.body) {
-    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body->size()));
-    set(CURLOPT_POSTFIELDS, request.body->data());
   }
-  if (request.url.starts_with("http:")) {
-    set(CURLOPT_PROXY, "");  // an emulator or a metadata server: both are near, no proxy knows them
-  } else {
-    set(CURLOPT_PIPEWAIT, 1L);  // share one HTTP/2 connection
-  }
-}
+
+  HttpTransportRequest request;
+  HttpTransportResponse response;
+  bool was_sent = false;
+  std::array<char, CURL_ERROR_SIZE> reason{};
+  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers{nullptr, curl_slist_free_all};
+  std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy{curl_easy_init(), curl_easy_cleanup};
+  // On the event loop.
+  asio::steady_timer timer;  ///< ends at the deadline; cancelled when there is an answer
+  bool is_answered = false;
+  std::exception_ptr failure;
+};
 
 HttpTransport::HttpTransport(asio::io_context& event_loop)
-    : event_loop_{event_loop}, multi_{new_multi()}, thread_{[this] { run(); }} {}
+    : event_loop_{event_loop}, multi_{new_multi(), curl_multi_cleanup}, thread_{[this] {
+        run();
+      }} {}
 
 asio::awaitable<HttpTransportResponse> HttpTransport::send(HttpTransportRequest request) {
   const auto transfer = std::make_shared<Transfer>(event_loop_, std::move(request));
-  if (!post([this, transfer] { start(transfer); })) {
-    throw HttpTransportError{Kind::kStopped, "the client was stopped"};
+  post([this, transfer] { start(transfer); });
+  if (is_stopped_) {
+    throw ClientStopped{};
   }
   std::error_code ignored;
   co_await transfer->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   if (!transfer->is_answered) {
-    post([this, transfer] { abandon(*transfer); });
-    throw HttpTransportError{Kind::kTimedOut, "no answer in time"};
+    post([this, transfer] {
+      curl_multi_remove_handle(multi_.get(), transfer->easy.get());
+      transfers_.erase(transfer->easy.get());
+    });
+    throw HttpTransportError{true, fmt::format("no answer from {} in time", transfer->request.url)};
   }
   if (transfer->failure) {
-    throw HttpTransportError{*transfer->failure};
+    std::rethrow_exception(transfer->failure);
   }
   co_return std::move(transfer->response);
 }
 
 void HttpTransport::stop() {
-  if (!thread_.joinable()) {
-    return;
+  is_stopped_ = true;
+  curl_multi_wakeup(multi_.get());
+  if (thread_.joinable()) {
+    thread_.join();
   }
-  {
-    const std::lock_guard lock{mutex_};
-    is_stopped_ = true;
-    curl_multi_wakeup(multi_.get());
-  }
-  thread_.join();
 }
 
-/// Lets the thread run `task`; false if it has been told to stop.
-bool HttpTransport::post(std::function<void()> task) {
-  const std::lock_guard lock{mutex_};
-  if (is_stopped_) {
-    return false;
-  }
-  tasks_.push_back(std::move(task));
+/// Lets the thread run `task`, unless it has stopped.
+void HttpTransport::post(std::function<void()> task) {
+  asio::post(tasks_, std::move(task));
   curl_multi_wakeup(multi_.get());
-  return true;
 }
 
 void HttpTransport::run() {
-  for (bool is_stopped = false; !is_stopped;) {
+  for (bool is_last = false; !is_last;) {
     int running = 0;
     curl_multi_perform(multi_.get(), &running);
     collect_finished();
     curl_multi_poll(multi_.get(), nullptr, 0, kLongestPollMilliseconds, nullptr);
-    std::vector<std::function<void()>> tasks;
-    {
-      const std::lock_guard lock{mutex_};
-      tasks.swap(tasks_);
-      is_stopped = is_stopped_;
-    }
-    for (const auto& task : tasks) {
-      task();
-    }
+    is_last = is_stopped_;  // what was posted before that is still done
+    tasks_.restart();
+    tasks_.poll();
   }
   for (const auto& [easy, transfer] : std::exchange(transfers_, {})) {
     curl_multi_remove_handle(multi_.get(), easy);
-    transfer->failure.emplace(Kind::kStopped, "the client was stopped");
-    give_to_event_loop(transfer);
+    finish(transfer, std::make_exception_ptr(ClientStopped{}));
   }
 }
 
 void HttpTransport::start(std::shared_ptr<Transfer> transfer) {
   auto* easy = transfer->easy.get();
-  if (const auto result = curl_multi_add_handle(multi_.get(), easy); result != CURLM_OK) {
-    transfer->failure.emplace(Kind::kNotSent, curl_multi_strerror(result));
-    give_to_event_loop(std::move(transfer));
-    return;
+  const auto result = curl_multi_add_handle(multi_.get(), easy);
+  if (result == CURLM_OK) {
+    transfers_.emplace(easy, std::move(transfer));
+  } else {
+    const HttpTransportError error{false, curl_multi_strerror(result)};
+    finish(std::move(transfer), std::make_exception_ptr(error));
   }
-  transfers_.emplace(easy, std::move(transfer));
-}
-
-void HttpTransport::abandon(const Transfer& transfer) {
-  if (transfers_.contains(transfer.easy.get())) {
-    curl_multi_remove_handle(multi_.get(), transfer.easy.get());
-    transfers_.erase(transfer.easy.get());
-  }
-}
-
-/// Lets the coroutine that waits for an answer go on, if it still does.
-void HttpTransport::give_to_event_loop(std::shared_ptr<Transfer> transfer) {
-  asio::post(event_loop_, [transfer = std::move(transfer)] {
-    transfer->is_answered = true;
-    transfer->timer.cancel();
-  });
 }
 
 void HttpTransport::collect_finished() {
@@ -206,16 +171,27 @@ void HttpTransport::collect_finished() {
   while (const auto* message = curl_multi_info_read(multi_.get(), &left)) {
     const auto result = message->data.result;
     auto transfer = std::move(transfers_.extract(message->easy_handle).mapped());
-    curl_multi_remove_handle(multi_.get(), transfer->easy.get());  // `message` is invalid now
+    auto* easy = transfer->easy.get();
+    curl_multi_remove_handle(multi_.get(), easy);  // `message` is invalid now
+    std::exception_ptr failure;
     if (result == CURLE_OK) {
-      curl_easy_getinfo(transfer->easy.get(), CURLINFO_RESPONSE_CODE, &transfer->response.status);
+      curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->response.status);
     } else {
       const char* reason =
           transfer->reason.front() != '\0' ? transfer->reason.data() : curl_easy_strerror(result);
-      transfer->failure.emplace(transfer->was_sent ? Kind::kNoAnswer : Kind::kNotSent, reason);
+      failure = std::make_exception_ptr(HttpTransportError{transfer->was_sent, reason});
     }
-    give_to_event_loop(std::move(transfer));
+    finish(std::move(transfer), std::move(failure));
   }
+}
+
+/// Lets the coroutine that waits for an answer go on, if it still does.
+void HttpTransport::finish(std::shared_ptr<Transfer> transfer, std::exception_ptr failure) {
+  asio::post(event_loop_, [transfer = std::move(transfer), failure = std::move(failure)] {
+    transfer->failure = failure;
+    transfer->is_answered = true;
+    transfer->timer.cancel();
+  });
 }
 
 }  // namespace sessions

@@ -5,45 +5,41 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
+#include <atomic>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "errors.hpp"
 
 namespace sessions {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
 /// No complete answer came.
-class HttpTransportError : public std::runtime_error {
+class HttpTransportError : public ServiceUnavailable {
  public:
-  enum class Kind {
-    kNotSent,   ///< there was no connection, so the server has not seen the request
-    kNoAnswer,  ///< whether the server carried out the request is unknown
-    kTimedOut,  ///< the same, and the deadline has passed
-    kStopped
-  };
+  HttpTransportError(bool was_sent, const std::string& reason)
+      : ServiceUnavailable{reason}, was_sent_{was_sent} {}
 
-  HttpTransportError(Kind kind, const std::string& reason)
-      : std::runtime_error{reason}, kind_{kind} {}
-
-  Kind kind() const noexcept { return kind_; }
+  /// False if the server has not seen the request. Else it is unknown what became of it.
+  bool was_sent() const noexcept { return was_sent_; }
 
  private:
-  Kind kind_;
+  bool was_sent_;
 };
 
 struct HttpTransportRequest {
   std::string url;
-  std::vector<std::string> headers;  ///< each as "Name: value"
-  std::optional<std::string> body;   ///< POST with this body if there is one, else GET
-  Deadline deadline;
+  std::vector<std::string> headers;      ///< each as "Name: value"
+  std::optional<std::string> body = {};  ///< POST with this body if there is one, else GET
+  Deadline deadline = {};
 };
 
 struct HttpTransportResponse {
@@ -65,8 +61,8 @@ class HttpTransport {
   HttpTransport(const HttpTransport&) = delete;
   HttpTransport& operator=(const HttpTransport&) = delete;
 
-  /// Throws HttpTransportError. An answer with any status, also an error, is returned. The
-  /// transport must live until then.
+  /// An answer with any status, also an error, is returned. Throws HttpTransportError, or
+  /// ClientStopped after stop(). Can be cancelled. The transport must live until it ends.
   asio::awaitable<HttpTransportResponse> send(HttpTransportRequest request);
 
   /// Closes all connections and fails the requests that are under way. May be called on any thread.
@@ -74,23 +70,18 @@ class HttpTransport {
 
  private:
   struct Transfer;
-  struct MultiCleanup {
-    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-  };
 
-  bool post(std::function<void()> task);
+  void post(std::function<void()> task);
   void run();
   void start(std::shared_ptr<Transfer> transfer);
-  void abandon(const Transfer& transfer);
   void collect_finished();
-  void give_to_event_loop(std::shared_ptr<Transfer> transfer);
+  void finish(std::shared_ptr<Transfer> transfer, std::exception_ptr failure);
 
   asio::io_context& event_loop_;
-  std::unique_ptr<CURLM, MultiCleanup> multi_;
-  std::mutex mutex_;
-  std::vector<std::function<void()>> tasks_;              ///< for the thread; behind the mutex
-  bool is_stopped_ = false;                               ///< behind the mutex
+  const std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi_;
   std::map<CURL*, std::shared_ptr<Transfer>> transfers_;  ///< the thread's own
+  asio::io_context tasks_{1};                             ///< for the thread
+  std::atomic<bool> is_stopped_ = false;
   std::thread thread_;
 };
 

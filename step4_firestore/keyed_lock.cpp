@@ -2,52 +2,28 @@
 
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <iterator>
 #include <system_error>
-#include <utility>
 
 namespace sessions {
 
-/// Sleeps on its timer until the lock is its own, or until the deadline.
-struct KeyedLock::Waiter {
-  Waiter(asio::io_context& event_loop, std::chrono::steady_clock::time_point deadline)
-      : timer{event_loop, deadline} {}
-
-  asio::steady_timer timer;
-  bool has_lock = false;
-};
-
-KeyedLock::Guard::~Guard() {
-  if (!queues_) {
-    return;
+KeyedLock::Place::~Place() {
+  const auto next = std::next(own_);
+  if (is_first() && next != queues_.end() && next->first == own_->first) {
+    next->second.cancel();  // resumes it later, not here
   }
-  const auto found = queues_->find(key_);
-  auto& queue = found->second;
-  if (queue.empty()) {
-    queues_->erase(found);
-    return;
-  }
-  const auto next = std::move(queue.front());
-  queue.pop_front();
-  next->has_lock = true;
-  next->timer.cancel();  // resumes it later, not here
+  queues_.erase(own_);
 }
 
-asio::awaitable<std::optional<KeyedLock::Guard>> KeyedLock::acquire(
+asio::awaitable<std::unique_ptr<KeyedLock::Place>> KeyedLock::acquire(
     std::string key, std::chrono::steady_clock::time_point deadline) {
-  const auto [queue, is_free] = queues_->try_emplace(key);
-  if (!is_free) {
-    const auto queues = queues_;
-    const auto waiter = std::make_shared<Waiter>(event_loop_, deadline);
-    queue->second.push_back(waiter);
+  const auto own = queues_.emplace(std::move(key), asio::steady_timer{event_loop_, deadline});
+  auto place = std::make_unique<Place>(queues_, own);
+  if (!place->is_first()) {
     std::error_code ignored;
-    co_await waiter->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    if (!waiter->has_lock) {
-      std::erase((*queues)[key], waiter);
-      co_return std::nullopt;
-    }
-    co_return Guard{queues, std::move(key)};
+    co_await own->second.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
-  co_return Guard{queues_, std::move(key)};
+  co_return place->is_first() ? std::move(place) : nullptr;
 }
 
 }  // namespace sessions

@@ -5,10 +5,8 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
-#include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 namespace sessions {
@@ -16,33 +14,37 @@ namespace sessions {
 /// Holders of different keys do not meet; those of one key get the lock in the order in which they
 /// asked. It lives on the event loop: everything happens on its thread.
 class KeyedLock {
-  struct Waiter;
-  using Queues = std::map<std::string, std::deque<std::shared_ptr<Waiter>>>;
-
  public:
-  /// Holds the lock and gives it to the next one when it is destroyed.
-  class Guard {
-   public:
-    Guard(std::shared_ptr<Queues> queues, std::string key)
-        : queues_{std::move(queues)}, key_{std::move(key)} {}
-    ~Guard();
-    Guard(Guard&&) noexcept = default;
-    Guard& operator=(Guard&&) = delete;
-
-   private:
-    std::shared_ptr<Queues> queues_;  ///< null after a move
-    std::string key_;
-  };
+  class Place;
 
   explicit KeyedLock(asio::io_context& event_loop) : event_loop_{event_loop} {}
 
-  /// Nothing if the lock could not be had before the deadline.
-  asio::awaitable<std::optional<Guard>> acquire(std::string key,
-                                                std::chrono::steady_clock::time_point deadline);
+  /// The lock is held until the result is destroyed, which must happen before *this is. Null if it
+  /// could not be had before the deadline.
+  asio::awaitable<std::unique_ptr<Place>> acquire(std::string key,
+                                                  std::chrono::steady_clock::time_point deadline);
 
  private:
+  using Queues = std::multimap<std::string, asio::steady_timer>;
+
   asio::io_context& event_loop_;
-  std::shared_ptr<Queues> queues_ = std::make_shared<Queues>();
+  Queues queues_;  ///< the first of a key has the lock, each of the others sleeps on its timer
+};
+
+/// A place in the queue for a key.
+class KeyedLock::Place {
+ public:
+  Place(Queues& queues, Queues::iterator own) : queues_{queues}, own_{own} {}
+  /// Leaves the queue, and wakes the next one if this was the first.
+  ~Place();
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  bool is_first() const { return queues_.lower_bound(own_->first) == own_; }
+
+ private:
+  Queues& queues_;
+  Queues::iterator own_;
 };
 
 }  // namespace sessions

@@ -32,12 +32,7 @@ std::optional<SessionToken> token_of(const FirestoreDocument& document) {
 }
 
 FirestoreQuery sessions_of(const std::string& username, std::int32_t limit) {
-  FirestoreQuery query;
-  query.collection = kCollection;
-  query.field = kUsername;
-  query.value = firestore_value(username);
-  query.limit = limit;
-  return query;
+  return {.collection = kCollection, .field = kUsername, .value = username, .limit = limit};
 }
 
 /// A document as a session.
@@ -57,13 +52,13 @@ std::optional<Record> record_of(const FirestoreDocument& document) {
     return std::nullopt;
   }
   Record record{{}, *created, *seen, *expires};
-  for (const auto& name : document.fields.names()) {
+  for (const auto& [name, value] : document.fields.values()) {
     if (!is_field_name(name)) {
       continue;
     }
-    if (const auto text = document.fields.string(name)) {
+    if (const auto* text = std::get_if<std::string>(&value)) {
       record.fields.emplace(name, *text);
-    } else if (const auto number = document.fields.integer(name)) {
+    } else if (const auto* number = std::get_if<std::int64_t>(&value)) {
       record.fields.emplace(name, std::to_string(*number));
     } else {
       return std::nullopt;
@@ -173,12 +168,11 @@ asio::awaitable<void> FirestoreSessionStore::destroy_all(std::string username) {
 }
 
 asio::awaitable<bool> FirestoreSessionStore::purge() {
-  FirestoreQuery query;
-  query.collection = kCollection;
-  query.field = kExpireAt;
-  query.comparison = FirestoreQuery::Comparison::kLessOrEqual;
-  query.value = firestore_value(now());
-  query.limit = kBatch;
+  FirestoreQuery query{.collection = kCollection,
+                       .field = kExpireAt,
+                       .comparison = "LESS_THAN_OR_EQUAL",
+                       .value = now(),
+                       .limit = kBatch};
   const auto documents = co_await firestore_.run_query(std::move(query));
   std::vector<FirestoreWrite> writes;
   for (const auto& document : documents) {

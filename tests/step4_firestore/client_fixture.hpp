@@ -20,8 +20,7 @@ namespace sessions::test {
 class Step4Client : public BehindFaultProxy {
  protected:
   void prepare() override {
-    client_.emplace(event_loop_, FirestoreDatabase{proxy_->url(), project_->id(),
-                                                   std::make_shared<EmulatorOwner>()});
+    client_.emplace(event_loop_, FirestoreDatabase{proxy_->url(), project_->id()});
   }
 
   template <typename Result>

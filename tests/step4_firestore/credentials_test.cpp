@@ -77,12 +77,21 @@ class TokenStandIn {
   HttpStandIn server_;
 };
 
+json authorized_user_file(const std::string& token_uri) {
+  return {{"type", "authorized_user"},
+          {"client_id", "id"},
+          {"client_secret", "secret/+&"},
+          {"refresh_token", "1//refresh"},
+          {"quota_project_id", "project-of-the-user"},
+          {"token_uri", token_uri}};
+}
+
 /// A client that gets in as on Google's own service.
 class Step4Credentials : public Step4Client {
  protected:
-  void use(std::shared_ptr<const TokenSource> source) {
+  void use(GoogleCredentials credentials) {
     client_.emplace(event_loop_,
-                    FirestoreDatabase{proxy_->url(), project_->id(), std::move(source)});
+                    FirestoreDatabase{proxy_->url(), project_->id(), std::move(credentials)});
   }
 
   std::vector<std::string> tokens_seen() const {
@@ -107,7 +116,7 @@ class Step4Credentials : public Step4Client {
 
 TEST_F(Step4Credentials, ATokenIsFetchedOnceForAHundredRequests) {
   TokenStandIn tokens;
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   get_in_parallel(50);
   for (int repetition = 0; repetition < 50; ++repetition) {
     wait_for(client_->get("things/a"));
@@ -119,7 +128,7 @@ TEST_F(Step4Credentials, ATokenIsFetchedOnceForAHundredRequests) {
 
 TEST_F(Step4Credentials, ATokenThatIsAboutToExpireIsReplaced) {
   TokenStandIn tokens{59};
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   wait_for(client_->get("things/a"));
   wait_for(client_->get("things/a"));
   EXPECT_THAT(tokens_seen(), ElementsAre("token-1", "token-2"));
@@ -127,7 +136,7 @@ TEST_F(Step4Credentials, ATokenThatIsAboutToExpireIsReplaced) {
 
 TEST_F(Step4Credentials, ATokenThatIsRefusedIsReplacedOnce) {
   TokenStandIn tokens;
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   proxy_->fail("batchGet", 1, Fault::refuse(401, "UNAUTHENTICATED"));
   EXPECT_FALSE(wait_for(client_->get("things/a")));
   EXPECT_THAT(tokens_seen(), ElementsAre("token-1", "token-2"));
@@ -139,7 +148,7 @@ TEST_F(Step4Credentials, ATokenThatIsRefusedIsReplacedOnce) {
 TEST_F(Step4Credentials, RequestsWhoseTokenIsRefusedTogetherFetchOneNewToken) {
   constexpr int kRequests = 10;
   TokenStandIn tokens;
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   wait_for(client_->get("things/a"));
   const auto refusal = Fault::refuse(401, "UNAUTHENTICATED");
   proxy_->fail("batchGet", 1,
@@ -155,7 +164,7 @@ TEST_F(Step4Credentials, RequestsWhoseTokenIsRefusedTogetherFetchOneNewToken) {
 
 TEST_F(Step4Credentials, TheMetadataServerIsAskedAsGoogleAsksForIt) {
   TokenStandIn tokens;
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   wait_for(client_->get("things/a"));
   ASSERT_THAT(tokens.requests(), SizeIs(1));
   EXPECT_EQ(tokens.requests()[0].method, "GET");
@@ -166,7 +175,7 @@ TEST_F(Step4Credentials, TheMetadataServerIsAskedAsGoogleAsksForIt) {
 
 TEST_F(Step4Credentials, ATokenInItsLastMinuteWillDoWhileTheNextCannotBeHad) {
   TokenStandIn tokens{59};
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   wait_for(client_->get("things/a"));
   tokens.refuse(503);
   wait_for(client_->get("things/a"));
@@ -177,28 +186,29 @@ TEST_F(Step4Credentials, ATokenInItsLastMinuteWillDoWhileTheNextCannotBeHad) {
 
 TEST_F(Step4Credentials, AUsersProjectIsNamedAsTheOneThatPays) {
   TokenStandIn tokens;
-  use(std::make_shared<AuthorizedUser>("id", "secret", "refresh", tokens.token_uri(), "pays"));
+  auto file = authorized_user_file(tokens.token_uri());
+  use(authorized_user(file));
   wait_for(client_->get("things/a"));
-  EXPECT_THAT(proxy_->headers("x-goog-user-project"), ElementsAre("pays"));
-  use(std::make_shared<AuthorizedUser>("id", "secret", "refresh", tokens.token_uri(), ""));
+  file.erase("quota_project_id");
+  use(authorized_user(file));
   wait_for(client_->get("things/a"));
-  EXPECT_THAT(proxy_->headers("x-goog-user-project"), ElementsAre("pays", ""));
+  EXPECT_THAT(proxy_->headers("x-goog-user-project"), ElementsAre("project-of-the-user", ""));
 }
 
 TEST_F(Step4Credentials, ATokenServerThatIsDownIs503AndOneThatRefusesIsNot) {
   TokenStandIn tokens;
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   tokens.refuse(400);
   EXPECT_THAT([&] { wait_for(client_->get("things/a")); },
               testing::ThrowsMessage<std::runtime_error>(HasSubstr("400")));
   EXPECT_THAT(tokens.requests(), SizeIs(1));
-  use(std::make_shared<MetadataServer>("127.0.0.1:1"));
+  use(metadata_server("127.0.0.1:1"));
   EXPECT_THROW(wait_for(client_->get("things/a")), ServiceUnavailable);
 }
 
 TEST_F(Step4Credentials, ATokenServerThatFailsForTheMomentIs503) {
   TokenStandIn tokens;
-  use(std::make_shared<MetadataServer>(tokens.host()));
+  use(metadata_server(tokens.host()));
   for (const int status : {429, 500, 503, 200}) {  // 200 comes without a token
     tokens.refuse(status);
     EXPECT_THROW(wait_for(client_->get("things/a")), ServiceUnavailable) << status;
@@ -262,26 +272,27 @@ class Step4DefaultCredentials : public testing::Test {
     return path;
   }
 
-  std::optional<DefaultCredentials> find_any() {
+  std::optional<GoogleCredentials> find_any() {
     const StepDescription step{.name = "step4_firestore",
                                .summary = {},
                                .variables = {kGoogleApplicationCredentials, kGceMetadataHost}};
     const char* const arguments[] = {"step4_firestore"};
     const Settings settings{step, 1, arguments};
-    return event_loop_.wait_for(find_default_credentials(settings, *http_));
+    return find_default_credentials(event_loop_, settings);
   }
-  DefaultCredentials find() { return find_any().value(); }
+  GoogleCredentials find() { return find_any().value(); }
 
-  AccessToken fetch(const DefaultCredentials& credentials) {
-    return event_loop_.wait_for(credentials.source->fetch(*http_, Clock::now() + seconds{5}));
+  std::string fetch(const GoogleCredentials& credentials) {
+    HttpTransport http{event_loop_.context()};
+    TokenCache tokens{event_loop_.context(), http, credentials};
+    return event_loop_.wait_for(tokens.token(Clock::now() + seconds{5}));
   }
 
   TemporaryFolder folder_;
   EventLoop event_loop_;
-  std::shared_ptr<HttpTransport> http_ = std::make_shared<HttpTransport>(event_loop_.context());
 };
 
-json service_account(const std::string& private_key, const std::string& token_uri) {
+json service_account_file(const std::string& private_key, const std::string& token_uri) {
   return {{"type", "service_account"},
           {"project_id", "project-of-the-key"},
           {"private_key_id", "key-1"},
@@ -290,23 +301,14 @@ json service_account(const std::string& private_key, const std::string& token_ur
           {"token_uri", token_uri}};
 }
 
-json authorized_user(const std::string& token_uri) {
-  return {{"type", "authorized_user"},
-          {"client_id", "id"},
-          {"client_secret", "secret/+&"},
-          {"refresh_token", "1//refresh"},
-          {"quota_project_id", "project-of-the-user"},
-          {"token_uri", token_uri}};
-}
-
 TEST_F(Step4DefaultCredentials, AServiceAccountSignsAnAssertionThatItsPublicKeyVerifies) {
   TokenStandIn tokens;
   const auto keys = new_key_pair();
   set("GOOGLE_APPLICATION_CREDENTIALS",
-      file("key.json", service_account(keys.private_key, tokens.token_uri()).dump()));
+      file("key.json", service_account_file(keys.private_key, tokens.token_uri()).dump()));
   const auto credentials = find();
   EXPECT_EQ(credentials.project, "project-of-the-key");
-  EXPECT_EQ(fetch(credentials).value, "token-1");
+  EXPECT_EQ(fetch(credentials), "token-1");
 
   ASSERT_THAT(tokens.requests(), SizeIs(1));
   EXPECT_EQ(tokens.requests()[0].method, "POST");
@@ -329,10 +331,10 @@ TEST_F(Step4DefaultCredentials, AServiceAccountSignsAnAssertionThatItsPublicKeyV
 
 TEST_F(Step4DefaultCredentials, GcloudsFileIsFoundAtItsPlaceAndItsTokenIsRefreshed) {
   TokenStandIn tokens;
-  file(kWellKnownFile, authorized_user(tokens.token_uri()).dump());
+  file(kWellKnownFile, authorized_user_file(tokens.token_uri()).dump());
   const auto credentials = find();
   EXPECT_EQ(credentials.project, "project-of-the-user");
-  EXPECT_EQ(fetch(credentials).value, "token-1");
+  EXPECT_EQ(fetch(credentials), "token-1");
   const auto form = fields_of(tokens.requests().at(0).body);
   EXPECT_EQ(form.at("grant_type"), "refresh_token");
   EXPECT_EQ(form.at("client_id"), "id");
@@ -341,17 +343,19 @@ TEST_F(Step4DefaultCredentials, GcloudsFileIsFoundAtItsPlaceAndItsTokenIsRefresh
 }
 
 TEST_F(Step4DefaultCredentials, GcloudsOtherFolderComesBeforeItsUsualOne) {
-  file(kWellKnownFile, service_account(new_key_pair().private_key, "http://127.0.0.1:1/").dump());
+  file(kWellKnownFile,
+       service_account_file(new_key_pair().private_key, "http://127.0.0.1:1/").dump());
   const auto path = file("other/application_default_credentials.json",
-                         authorized_user("http://127.0.0.1:1/").dump());
+                         authorized_user_file("http://127.0.0.1:1/").dump());
   set("CLOUDSDK_CONFIG", std::filesystem::path{path}.parent_path());
   EXPECT_EQ(find().project, "project-of-the-user");
 }
 
 TEST_F(Step4DefaultCredentials, TheFileOfTheSettingComesBeforeGclouds) {
-  file(kWellKnownFile, authorized_user("http://127.0.0.1:1/").dump());
+  file(kWellKnownFile, authorized_user_file("http://127.0.0.1:1/").dump());
   set("GOOGLE_APPLICATION_CREDENTIALS",
-      file("key.json", service_account(new_key_pair().private_key, "http://127.0.0.1:1/").dump()));
+      file("key.json",
+           service_account_file(new_key_pair().private_key, "http://127.0.0.1:1/").dump()));
   EXPECT_EQ(find().project, "project-of-the-key");
 }
 
@@ -360,7 +364,7 @@ TEST_F(Step4DefaultCredentials, TheMetadataServerNamesTheProject) {
   set("GCE_METADATA_HOST", tokens.host());
   const auto credentials = find();
   EXPECT_EQ(credentials.project, "project-of-the-machine");
-  EXPECT_EQ(fetch(credentials).value, "token-1");
+  EXPECT_EQ(fetch(credentials), "token-1");
 }
 
 TEST_F(Step4DefaultCredentials, AMachineOutsideGooglesCloudIsToldSo) {
@@ -375,15 +379,16 @@ TEST_F(Step4DefaultCredentials, AMachineOutsideGooglesCloudIsToldSo) {
 
 TEST_F(Step4DefaultCredentials, AFileThatCannotBeUsedIsASettingErrorThatNamesIt) {
   const auto keys = new_key_pair();
-  auto incomplete = service_account(keys.private_key, "http://127.0.0.1:1/");
+  auto incomplete = service_account_file(keys.private_key, "http://127.0.0.1:1/");
   incomplete.erase("client_email");
-  const std::vector<std::string> contents{"",
-                                          "no JSON",
-                                          "[]",
-                                          R"({"type": "external_account"})",
-                                          incomplete.dump(),
-                                          service_account("no key", "http://127.0.0.1:1/").dump(),
-                                          service_account("", "http://127.0.0.1:1/").dump()};
+  const std::vector<std::string> contents{
+      "",
+      "no JSON",
+      "[]",
+      R"({"type": "external_account"})",
+      incomplete.dump(),
+      service_account_file("no key", "http://127.0.0.1:1/").dump(),
+      service_account_file("", "http://127.0.0.1:1/").dump()};
   for (const auto& content : contents) {
     const auto path = file("broken.json", content);
     set("GOOGLE_APPLICATION_CREDENTIALS", path);
@@ -396,7 +401,7 @@ TEST_F(Step4DefaultCredentials, AnErrorMessageHoldsNoSecret) {
   tokens.refuse(400);
   const auto keys = new_key_pair();
   set("GOOGLE_APPLICATION_CREDENTIALS",
-      file("key.json", service_account(keys.private_key, tokens.token_uri()).dump()));
+      file("key.json", service_account_file(keys.private_key, tokens.token_uri()).dump()));
   const auto credentials = find();
   try {
     fetch(credentials);

@@ -23,10 +23,8 @@ using testing::IsEmpty;
 class Step5FirestorePurge : public BehindFaultProxy {
  protected:
   void prepare() override {
-    store_.emplace(
-        event_loop_,
-        FirestoreDatabase{proxy_->url(), project_->id(), std::make_shared<EmulatorOwner>()},
-        user_tags(), SessionLimits{.idle = seconds{60}, .absolute = milliseconds{1}});
+    store_.emplace(event_loop_, FirestoreDatabase{proxy_->url(), project_->id()}, user_tags(),
+                   SessionLimits{.idle = seconds{60}, .absolute = milliseconds{1}});
   }
 
   void create(int sessions) {

@@ -60,9 +60,7 @@ std::unique_ptr<SessionStore> StoreUnderTest::make(EventLoop& event_loop, Sessio
   }
   if (project_) {
     return std::make_unique<FirestoreSessionStore>(
-        event_loop,
-        FirestoreDatabase{"http://" + emulator_->host(), project_->id(),
-                          std::make_shared<EmulatorOwner>()},
+        event_loop, FirestoreDatabase{"http://" + emulator_->host(), project_->id()},
         user_tags(secrets), limits);
   }
   return std::make_unique<MemorySessionStore>(user_tags(secrets), limits);
