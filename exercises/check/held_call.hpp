@@ -9,19 +9,22 @@
 
 namespace sessions::exercise {
 
-/// Holds the next call of a name that passes a proxy: what happens to it then, an answer or a
+/// Holds one of the next calls of a name that pass a proxy: what becomes of it, an answer or a
 /// refusal, reaches the server only when it is let go, or after four seconds.
 class HeldCall {
  public:
-  /// By default Firestore carries out the call at once, and its answer is held.
-  HeldCall(test::FirestoreFaultProxy& proxy, const std::string& call,
-           test::Fault then = {true, [](test::StandInAnswer answer) { return answer; }});
+  /// Firestore carries out the call at once, and its answer is held.
+  static test::Fault answer();
+
+  /// `number` counts the calls from 1.
+  HeldCall(test::FirestoreFaultProxy& proxy, const std::string& call, test::Fault then = answer(),
+           int number = 1);
   ~HeldCall() { let_go(); }
   HeldCall(const HeldCall&) = delete;
   HeldCall& operator=(const HeldCall&) = delete;
 
-  /// Waits for the call. False if it does not come.
-  bool has_come() const;
+  /// Waits for the call. False if it does not come in time.
+  bool has_come(test::milliseconds patience = test::seconds{10}) const;
   void let_go();
 
  private:
