@@ -2,7 +2,7 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
-#include <asio/steady_timer.hpp>
+#include <asio/cancellation_signal.hpp>
 #include <chrono>
 #include <future>
 
@@ -19,20 +19,18 @@ class BackgroundPurge {
   /// A pause takes `interval`, and up to half as much again.
   BackgroundPurge(EventLoop& event_loop, SessionStore& store,
                   std::chrono::milliseconds interval = std::chrono::minutes{1});
-  /// Waits for the call of purge() that is under way, if there is one.
+  /// Cancels the purge that is under way, if there is one, and waits for its end.
   ~BackgroundPurge();
   BackgroundPurge(const BackgroundPurge&) = delete;
   BackgroundPurge& operator=(const BackgroundPurge&) = delete;
 
  private:
   asio::awaitable<void> run();
-  asio::awaitable<void> purge();
 
   EventLoop& event_loop_;
   SessionStore& store_;
   const std::chrono::milliseconds interval_;
-  asio::steady_timer timer_;
-  bool stopping_ = false;
+  asio::cancellation_signal stop_;
   std::future<void> ended_;
 };
 

@@ -7,7 +7,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "background_purge.hpp"
 #include "behind_fault_proxy.hpp"
 #include "errors.hpp"
 #include "firestore_session_store.hpp"
@@ -100,6 +102,25 @@ TEST_F(Step5FirestorePurge, ReportsADeletionThatFailsForAnotherReason) {
   create(1);
   answer_with_status(14);  // UNAVAILABLE
   EXPECT_THROW(purge([] {}), ServiceUnavailable);
+}
+
+TEST(Step5FirestoreBackgroundPurge, EndsAtOnceWhileFirestoreIsSilent) {
+  if (!FirestoreEmulator::is_installed()) {
+    return skip_for_lack_of("The Firestore emulator");
+  }
+  const FirestoreEmulator emulator;
+  const FirestoreProject project{emulator};
+  const FirestoreFaultProxy proxy{emulator};
+  EventLoop event_loop;
+  FirestoreSessionStore store{event_loop, FirestoreDatabase{proxy.url(), project.id()}, user_tags(),
+                              SessionLimits{.idle = seconds{60}, .absolute = seconds{600}}};
+  emulator.freeze();
+  std::optional<BackgroundPurge> purge{std::in_place, event_loop, store, milliseconds{1}};
+  EXPECT_TRUE(wait_until([&] { return proxy.calls("runQuery").size() == 1; }));
+  const auto start = Clock::now();
+  purge.reset();
+  EXPECT_LT(Clock::now() - start, seconds{4}) << "the call itself would wait for five seconds";
+  emulator.thaw();
 }
 
 }  // namespace
