@@ -33,18 +33,23 @@ require_module(utf8proc libutf8proc libutf8proc-dev)
 # It defines a macro that only Windows needs, and a precompiled header serves targets with the same definitions only.
 set_property(TARGET PkgConfig::utf8proc PROPERTY INTERFACE_COMPILE_OPTIONS)
 require_module(uuid uuid uuid-dev)
-require_header(asio asio.hpp libasio-dev)
+require_header(asio_headers asio.hpp libasio-dev)
+# Compiled once (https://think-async.com/Asio/asio-1.22.1/doc/asio/using.html, "Optional separate compilation"): in every source
+# that includes it, the library's inside is most of what the compiler has to do.
+file(CONFIGURE OUTPUT asio.cpp CONTENT "#include <asio/impl/src.hpp>\n#include <asio/ssl/impl/src.hpp>\n")
+add_library(asio STATIC ${CMAKE_CURRENT_BINARY_DIR}/asio.cpp)
+target_link_libraries(asio PUBLIC asio_headers PkgConfig::openssl Threads::Threads)
+# Whether asio 1.22 allocates with aligned_alloc depends on the headers that come before its own in each source file; what one
+# file allocates with new, another would free with free().
+target_compile_definitions(asio PUBLIC ASIO_SEPARATE_COMPILATION ASIO_DISABLE_STD_ALIGNED_ALLOC)
 # Where a sanitizer keeps GCC 12 from inlining, it takes asio's operator delete for a stranger to its operator new.
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-  set_property(TARGET asio APPEND PROPERTY INTERFACE_COMPILE_OPTIONS -Wno-mismatched-new-delete)
+  target_compile_options(asio PUBLIC -Wno-mismatched-new-delete)
 endif()
 # GCC's ThreadSanitizer does not know the fences that asio uses beside its own locks, and says so as a warning.
 if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=thread")
-  set_property(TARGET asio APPEND PROPERTY INTERFACE_COMPILE_OPTIONS -Wno-tsan)
+  target_compile_options(asio PUBLIC -Wno-tsan)
 endif()
-# Whether asio 1.22 allocates with aligned_alloc depends on the headers that come before its own in each source file; what one
-# file allocates with new, another would free with free().
-set_property(TARGET asio APPEND PROPERTY INTERFACE_COMPILE_DEFINITIONS ASIO_DISABLE_STD_ALIGNED_ALLOC)
 require_header(cli11 CLI/CLI.hpp libcli11-dev)
 require_header(cpp_jwt jwt/jwt.hpp libcpp-jwt-dev)
 require_header(nlohmann_json nlohmann/json.hpp nlohmann-json3-dev)

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
-#include <jwt/jwt.hpp>
+#include <jwt/base64.hpp>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace sessions {

@@ -35,7 +35,7 @@ std::optional<std::size_t> send_without_waiting(int descriptor, std::string_view
 
 Response response_to_failure(std::exception_ptr failure, const std::string& request_line) {
   const auto something_wrong = [&](std::string_view what) {
-    spdlog::error("{}: {}", request_line, what);
+    spdlog::error(fmt::format("{}: {}", request_line, what));
     return error_page(500, "Something went wrong. It has been logged.");
   };
   try {
@@ -43,7 +43,7 @@ Response response_to_failure(std::exception_ptr failure, const std::string& requ
   } catch (const HttpError& error) {
     return error_page(error.status(), error.what());
   } catch (const ServiceUnavailable& error) {
-    spdlog::error("{}: {}", request_line, error.what());
+    spdlog::error(fmt::format("{}: {}", request_line, error.what()));
     auto response = error_page(503, "The store is not available at the moment. Please try again.");
     response.add_header("Retry-After", "1");
     return response;
@@ -80,9 +80,11 @@ Connection::Connection(int descriptor, std::shared_ptr<ServerState> server)
     throw std::system_error{errno, std::generic_category(), "cannot duplicate a descriptor"};
   }
   ++server_->connections;
+  ++server_->newcomers;
 }
 
 Connection::~Connection() {
+  no_longer_new();
   if (responding_) {
     --server_->in_flight;
   }
@@ -161,8 +163,10 @@ void Connection::start_handler(Request request) {
 void Connection::respond(const Response& response, const Served& served) {
   const std::lock_guard lock{mutex_};
   auto bytes = to_wire(response, served.with_body, !closing_);
-  spdlog::info("{} {} {:.1f} ms", served.line, response.status(),
-               std::chrono::duration<double, std::milli>{Clock::now() - served.start}.count());
+  if (spdlog::should_log(spdlog::level::info)) {
+    const std::chrono::duration<double, std::milli> time = Clock::now() - served.start;
+    spdlog::info(fmt::format("{} {} {:.1f} ms", served.line, response.status(), time.count()));
+  }
   const auto sent = send_without_waiting(descriptor_, bytes);
   if (sent && *sent < bytes.size()) {
     write_slowly(std::move(bytes), *sent);
@@ -185,12 +189,19 @@ void Connection::write_slowly(std::string bytes, std::size_t sent) {
                     });
 }
 
+void Connection::no_longer_new() {
+  if (std::exchange(is_new_, false)) {
+    --server_->newcomers;
+  }
+}
+
 void Connection::begin_response(bool keep_alive) {
   responding_ = true;
   closing_ = !keep_alive;
   awaiting_rest_ = false;
   ++timer_number_;
   ++server_->in_flight;
+  no_longer_new();
 }
 
 void Connection::end_response() {
@@ -227,7 +238,8 @@ void Connection::close_after_linger() {
 }
 
 void Connection::give_up(const std::exception& error) noexcept {
-  spdlog::error("A connection is given up: {}", error.what());
+  spdlog::error("A connection is given up for this reason:");
+  spdlog::error(error.what());
   const std::lock_guard lock{mutex_};
   closing_ = true;
   ::shutdown(descriptor_, SHUT_RDWR);

@@ -60,6 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void give_up(const std::exception& error) noexcept;
 
   // These are called with the mutex locked.
+  void no_longer_new();
   void begin_response(bool keep_alive);
   void end_response();
   void write_slowly(std::string bytes, std::size_t sent);
@@ -75,6 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t timer_number_ = 0;
   asio::posix::stream_descriptor slow_writer_;  ///< open while a response waits for its reader
   const int descriptor_;
+  bool is_new_ = true;  ///< has not sent a request yet
   bool responding_ = false;
   bool awaiting_rest_ = false;  ///< the timer runs for a request that is incomplete
   bool closing_ = false;        ///< the response under way, or the one before, is the last

@@ -29,9 +29,10 @@ namespace Http = Pistache::Http;
 namespace Tcp = Pistache::Tcp;
 
 constexpr std::chrono::seconds kDrainTime{10};
-// The worker that owns a new connection has read its request by then.
+// Who has just been accepted is counted by then.
 constexpr std::chrono::milliseconds kQuietTime{100};
-constexpr std::chrono::milliseconds kQueueTime{500};
+// How long somebody may be connected before a request comes, once no more are accepted.
+constexpr std::chrono::seconds kNewcomerTime{1};
 
 /// All descriptors that are open.
 std::vector<int> open_descriptors() {
@@ -104,7 +105,7 @@ void let_the_queue_run_empty(int listener) {
         return ::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &information, &size) != 0 ||
                information.tcpi_unacked == 0;  // of a listening socket: the queue's length
       },
-      kQueueTime);
+      kNewcomerTime);
 }
 
 std::unique_ptr<Http::Endpoint> start_endpoint(const ServerOptions& options,
@@ -158,12 +159,15 @@ void HttpServer::stop() {
   // that never listens takes the number of the one that does: so that is closed, the kernel refuses
   // new clients, and Pistache's acceptor hears no more of it.
   ::dup3(substitute_, listener_, O_CLOEXEC);
-  auto last_seen = std::chrono::steady_clock::now();
+  const auto start = std::chrono::steady_clock::now();
+  auto last_busy = start;
   wait_until(
       [&] {
         const auto now = std::chrono::steady_clock::now();
-        last_seen = state_->in_flight > 0 ? now : last_seen;
-        return now - last_seen > kQuietTime;
+        const bool is_busy =
+            state_->in_flight > 0 || (state_->newcomers > 0 && now - start < kNewcomerTime);
+        last_busy = is_busy ? now : last_busy;
+        return now - last_busy > kQuietTime;
       },
       kDrainTime);
 }

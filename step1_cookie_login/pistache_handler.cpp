@@ -30,7 +30,7 @@ void PistacheHandler::onConnection(const std::shared_ptr<Tcp::Peer>& peer) {
       connection = std::make_shared<Connection>(peer->fd(), server_);
     }
   } catch (const std::exception& error) {
-    spdlog::error("A client is refused: {}", error.what());
+    spdlog::error(error.what());
   }
   if (!connection) {
     ::shutdown(peer->fd(), SHUT_RDWR);

@@ -4,7 +4,6 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -49,7 +48,7 @@ int run_step(int argc, const char* const* argv, const StepDescription& step,
       block_stop_signals();  // a check has nothing to finish
     }
     return body(settings);
-  } catch (const CLI::Success&) {  // --help or --version
+  } catch (const OnlyHelp&) {
     return 0;
   } catch (const SettingError& error) {
     std::cerr << step.name << ": " << error.what() << '\n';

@@ -138,7 +138,7 @@ Head checked(std::string_view section) {
     }
   }
   require(hosts == 1 || (hosts == 0 && !head.is_http_1_1));
-  require(lengths <= 1 && !(has_encoding && (lengths > 0 || !head.is_http_1_1)));
+  require(lengths <= 1 && (!has_encoding || (lengths == 0 && head.is_http_1_1)));
   // No browser sends a form in chunks, and proxies can send the length: not worth a decoder, where
   // most of the known attacks by smuggling begin.
   if (has_encoding) {

@@ -22,6 +22,7 @@ struct ServerState {
   std::atomic<int> max_connections = std::numeric_limits<int>::max();
   std::chrono::milliseconds patience{};  ///< with slow clients
   std::atomic<int> connections = 0;
+  std::atomic<int> newcomers = 0;  ///< connections that have not sent a request yet
   std::atomic<int> in_flight = 0;  ///< requests that are not answered to the last byte
   std::atomic<bool> stopping = false;
 };

@@ -74,7 +74,7 @@ Settings::Settings(const StepDescription& step, int argc, const char* const* arg
     if (!std::cout) {
       throw std::runtime_error{"cannot write to standard output"};
     }
-    throw;
+    throw OnlyHelp{};
   } catch (const CLI::ParseError& error) {
     throw SettingError{fmt::format("{}. --help lists all settings", error.what())};
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <map>
 #include <string>
@@ -26,11 +27,13 @@ struct StepDescription {
   std::vector<EnvironmentVariable> variables;
 };
 
+/// The command line has asked for --help or --version, which has been printed.
+class OnlyHelp : public std::exception {};
+
 /// The settings of one run.
 class Settings {
  public:
-  /// Reads the command line and the environment. Throws SettingError, or CLI::CallForHelp for
-  /// --help.
+  /// Reads the command line and the environment. Throws SettingError, or OnlyHelp.
   Settings(const StepDescription& step, int argc, const char* const* argv);
 
   const std::string& step_name() const { return step_name_; }

@@ -4,7 +4,7 @@
 #include <openssl/crypto.h>
 
 #include <array>
-#include <jwt/jwt.hpp>
+#include <jwt/base64.hpp>
 #include <stdexcept>
 #include <utility>
 

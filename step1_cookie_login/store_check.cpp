@@ -1,5 +1,6 @@
 #include "store_check.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <asio/co_spawn.hpp>
@@ -32,8 +33,9 @@ void warn_if_unreachable(EventLoop& event_loop, asio::awaitable<void> ping,
     } catch (const ClientStopped&) {
       // The program ends for another reason, such as a port in use.
     } catch (const std::exception& error) {
-      spdlog::warn("{}: {}. The server runs on and tries again when a page needs the store.",
-                   setting, error.what());
+      spdlog::warn(
+          fmt::format("{}: {}. The server runs on and tries again when a page needs the store.",
+                      setting, error.what()));
     }
   });
 }
