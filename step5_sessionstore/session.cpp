@@ -39,6 +39,7 @@ std::string Session::operator[](std::string_view field) const {
   return found == fields_.end() ? std::string{} : found->second;
 }
 
+//! [log_in]
 asio::awaitable<void> Session::log_in(std::string username) {
   // In this order a failure leaves the visitor logged in as before. The new session, whose token
   // nobody has learned, expires.
@@ -47,6 +48,7 @@ asio::awaitable<void> Session::log_in(std::string username) {
     co_await store_.destroy(*old_token);
   }
 }
+//! [log_in]
 
 asio::awaitable<void> Session::log_out() {
   if (token_) {
