@@ -13,7 +13,7 @@ from tests.browser.webdriver import wait_until
 from tests.docs.document import ROOT
 from tests.docs.running_step import RunningStep
 
-SCREENSHOTS = ROOT / "build" / "screenshots"  # docs/step5.png is a copy of one of them
+SCREENSHOTS = ROOT / "build" / "screenshots"  # docs/step4_*.png and docs/step5.png are copies
 
 
 def setUpModule():
@@ -163,13 +163,16 @@ class Step4Browser(BrowserTest):
         return int(match[1]), match[2]
 
     def test_greets_each_browser_as_before_and_counts(self):
-        first, second = self.visitor(), self.visitor()
+        first, second = (self.visitor(width=560, height=160) for _ in range(2))
         views, greeting = self.greeting(first)
         self.assertEqual(views, 1)
         for count in range(2, 6):
             self.assertEqual(self.greeting(first), (count, greeting))
         self.assertEqual(self.greeting(second)[0], 1)
         self.assertNotEqual(first.cookies()["session_id"]["value"], second.cookies()["session_id"]["value"])
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        for name, browser in (("first", first), ("second", second)):
+            browser.screenshot(SCREENSHOTS / f"step4_{name}.png")
 
 
 class Step5Tests:

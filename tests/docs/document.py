@@ -5,7 +5,8 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCUMENTS = ("tutorial.md", "README.md", "step4_firestore/README.md")
+DOCUMENTS = ("tutorial.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")), "README.md",
+             "step4_firestore/README.md")
 
 _FENCE = re.compile(r"^```(?P<language>\w*)$")
 _DIRECTIVE = re.compile(r"^<!-- (?P<kind>snippet|pattern): (?P<argument>.*) -->$")

@@ -1,11 +1,12 @@
 """Each guard of the docs tool, seen to fire."""
 
 import pathlib
+import re
 import tempfile
 import unittest
 
 from tests.docs import console, contract, diagrams, links, snippets
-from tests.docs.document import ROOT, DocumentError, blocks_of, outside_blocks, read_lines, replace_blocks
+from tests.docs.document import DOCUMENTS, ROOT, DocumentError, blocks_of, outside_blocks, read_lines, replace_blocks
 
 SOURCE = """\
 int main() {
@@ -158,7 +159,21 @@ class Tutorial(unittest.TestCase):
                 headings.append(line[4:])
         steps = [headings for title, headings in chapters.items() if title.startswith("## Step ")]
         self.assertEqual(steps, 5 * [[
-            "Goal", "Run it", "What is new", "What to notice", "What is still wrong", "Exercises"]])
+            "Goal", "Run it", "What is new", "What to notice", "What is still wrong", "Check yourself", "Exercises"]])
+
+    def test_every_page_is_checked_and_found_from_the_text(self):
+        text = (ROOT / "tutorial.md").read_text()
+        pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+        self.assertLessEqual({"docs/deploying.md", "docs/debugging.md"}, pages)
+        self.assertLessEqual(pages, set(DOCUMENTS))
+        self.assertEqual({page for page in pages if f"]({page}" not in text}, set())
+
+    def test_what_is_asked_is_answered(self):
+        text = (ROOT / "tutorial.md").read_text()
+        for chapter in text.split("\n### Check yourself\n")[1:]:
+            questions = chapter.split("\n### ")[0]
+            self.assertGreaterEqual(len(re.findall(r"^\d\. .*\?$", questions, re.MULTILINE)), 3)
+            self.assertEqual(len(re.findall(r"^\d\. ", questions, re.MULTILINE)), questions.count("<summary>Answer</summary>"))
 
 
 class Console(unittest.TestCase):
