@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <iostream>
-#include <regex>
 #include <stdexcept>
+#include <string_view>
 
 #include "errors.hpp"
 #include "store_check.hpp"
@@ -17,13 +18,13 @@ constexpr std::chrono::milliseconds kLongestPause{100};
 constexpr std::string_view kGoogleAddress = "https://firestore.googleapis.com";
 constexpr std::string_view kEmulatorProject = "sessions-tutorial";
 
-bool is_host_and_port(const std::string& text) {
-  std::smatch parts;
-  if (!std::regex_match(text, parts, std::regex{"[^/?#@ ]+:([0-9]{1,5})"})) {
-    return false;
-  }
-  const int port = std::stoi(parts[1]);
-  return port > 0 && port < 65536;
+bool is_host_and_port(std::string_view text) {
+  const auto colon = text.rfind(':');
+  const auto* end = text.data() + text.size();
+  int port = 0;  // and stays so unless it is a number
+  const auto result = std::from_chars(text.data() + (colon + 1), end, port);
+  return colon != 0 && colon != std::string_view::npos && result.ptr == end && port > 0 &&
+         port < 65536 && text.find_first_of("/?#@ ") == std::string_view::npos;
 }
 
 FirestoreDatabase find_database(EventLoop& event_loop, const Settings& settings) {

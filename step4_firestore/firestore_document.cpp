@@ -93,15 +93,10 @@ FirestoreWrite FirestoreWrite::if_unchanged(const std::optional<FirestoreDocumen
 }
 
 bool FirestoreWrite::is_visible_in(const std::optional<FirestoreDocument>& document) const {
-  switch (kind_) {
-    case Kind::kUpdate:
-      return document && std::ranges::includes(document->fields.values(), fields_.values());
-    case Kind::kDelete:
-      return !document;
-    case Kind::kVerify:
-      break;
+  if (kind_ == Kind::kUpdate) {
+    return document && std::ranges::includes(document->fields.values(), fields_.values());
   }
-  return true;
+  return kind_ == Kind::kVerify || !document;
 }
 
 json FirestoreWrite::to_json(std::string_view documents) const {

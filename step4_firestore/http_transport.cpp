@@ -157,13 +157,11 @@ void HttpTransport::run() {
 
 void HttpTransport::start(std::shared_ptr<Transfer> transfer) {
   auto* easy = transfer->easy.get();
-  const auto result = curl_multi_add_handle(multi_.get(), easy);
-  if (result == CURLM_OK) {
-    transfers_.emplace(easy, std::move(transfer));
-  } else {
+  if (const auto result = curl_multi_add_handle(multi_.get(), easy); result != CURLM_OK) {
     const HttpTransportError error{false, curl_multi_strerror(result)};
-    finish(std::move(transfer), std::make_exception_ptr(error));
+    return finish(std::move(transfer), std::make_exception_ptr(error));
   }
+  transfers_.emplace(easy, std::move(transfer));
 }
 
 void HttpTransport::collect_finished() {

@@ -37,9 +37,9 @@ class HttpTransportError : public ServiceUnavailable {
 
 struct HttpTransportRequest {
   std::string url;
-  std::vector<std::string> headers;      ///< each as "Name: value"
-  std::optional<std::string> body = {};  ///< POST with this body if there is one, else GET
-  Deadline deadline = {};
+  std::vector<std::string> headers;                ///< each as "Name: value"
+  std::optional<std::string> body = std::nullopt;  ///< for POST; without one it is GET
+  Deadline deadline = Deadline::max();
 };
 
 struct HttpTransportResponse {
