@@ -9,6 +9,7 @@
 #include <string>
 
 #include "behind_fault_proxy.hpp"
+#include "greeting_page.hpp"
 #include "http_client.hpp"
 #include "server_process.hpp"
 
@@ -117,7 +118,7 @@ TEST_F(Step4Faults, RefusedUntilTheDeadlineIs503AndNothingIsCounted) {
   proxy_->fail("commit", 1, Fault::refuse(400, "FAILED_PRECONDITION"), 1000);
   const auto start = Clock::now();
   expect_refused(visit(), 503);
-  EXPECT_LT(Clock::now() - start, seconds{6});
+  EXPECT_LT(Clock::now() - start, kInTime);
   proxy_->fail("commit", 1, Fault::refuse(400, "FAILED_PRECONDITION"), 0);
   expect_counted_once(visit());
 }
@@ -213,11 +214,11 @@ TEST_F(Step4Faults, AnOutcomeThatNobodyCanTellIsNotRepeated) {
   EXPECT_TRUE(server_->logs("unknown whether a write was applied"));
 }
 
-TEST_F(Step4Faults, ACommitThatNeverGetsAnAnswerIs503WithinSixSeconds) {
+TEST_F(Step4Faults, ACommitThatNeverGetsAnAnswerIs503InTime) {
   proxy_->fail("commit", 1, Fault::refuse(503, "UNAVAILABLE"), 1000);
   const auto start = Clock::now();
   expect_refused(visit(), 503);
-  EXPECT_LT(Clock::now() - start, seconds{6});
+  EXPECT_LT(Clock::now() - start, kInTime);
   for (const auto& commit : calls("commit")) {
     EXPECT_EQ(commit, calls("commit")[0]);
   }
@@ -230,11 +231,11 @@ TEST_F(Step4Faults, ASlowAnswerIsWaitedFor) {
   EXPECT_THAT(calls("commit"), SizeIs(1));
 }
 
-TEST_F(Step4Faults, AnAnswerThatComesTooLateIs503WithinSixSecondsAndLocksNothing) {
+TEST_F(Step4Faults, AnAnswerThatComesTooLateIs503InTimeAndLocksNothing) {
   proxy_->fail("batchGet", 1, Fault::delay(seconds{7}));
   const auto start = Clock::now();
   expect_refused(visit(), 503);
-  EXPECT_LT(Clock::now() - start, seconds{6});
+  EXPECT_LT(Clock::now() - start, kInTime);
   expect_counted_once(visit());
 }
 

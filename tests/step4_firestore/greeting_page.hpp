@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "http_client.hpp"
+#include "wait_until.hpp"
 
 namespace sessions::test {
 
@@ -14,6 +15,10 @@ inline constexpr std::array kGreetings{"Hello World", "Hallo Welt", "Ciao Mondo"
                                        "Hola Mundo"};
 /// A pattern that the ids of sessions match.
 inline constexpr auto kUuid = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
+
+/// In this time a visitor is told that Firestore fails. Five seconds are the program's own, the
+/// rest is for a busy machine.
+inline constexpr milliseconds kInTime = seconds{9} * kSlowdown;
 
 /// What a page says.
 struct Visit {
