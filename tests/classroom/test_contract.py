@@ -15,6 +15,7 @@ from exercises.tool.builder import Build
 from exercises.tool.catalogue import ExerciseError, step_folder
 
 HERE = Path(__file__).parent
+ORIGINALS = HERE.parent / "bench" / "peers" / "flask"
 BUILD = Build("tutorial")
 
 
@@ -119,8 +120,8 @@ class Originals(World):
             BUILD.make(f"test_{step_folder(number)}")
             with self.subTest(step=number):
                 port = free_port()
-                url = self.start([python_with_flask(), HERE / "originals" / f"step{number}.py", str(port)], port,
-                                 SECRET_KEY="k" * 40, REDIS_URL=self.redis)
+                url = self.start([python_with_flask(), "-m", "flask", "--app", ORIGINALS / f"step{number}.py", "run",
+                                  "--port", str(port)], port, SECRET_KEY="k" * 40, REDIS_URL=self.redis)
                 rules = contract.check(BUILD, number, [url], 10, None)
                 text = "".join(f"{rule.status}: {rule.id} ({rule.weight})\n" for rule in rules.values()
                                if rule.status != contract.KEPT)

@@ -3,7 +3,8 @@
 import os
 
 import redis
-from flask import Flask, escape, redirect, request, session
+from flask import Flask, redirect, request, session
+from markupsafe import escape
 
 app = Flask(__name__)
 app.secret_key = os.environ["SECRET_KEY"]
