@@ -67,7 +67,7 @@ void append_result(const nlohmann::json& result) {
   if (const auto path = variable("CHECK_RESULTS"); !path.empty()) {
     // What a server sends need not be UTF-8.
     std::ofstream{path, std::ios::app}
-        << result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+        << result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   }
 }
 

@@ -106,7 +106,8 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
     headers = b"".join((tree / file).read_bytes() for file in changed if file.endswith(".hpp"))
     output.mkdir(parents=True, exist_ok=True)
 
-    def compile_one(source: str) -> str:
+    def compile_one(source: str) -> tuple[str, str]:
+        """Returns the object and what it was made from."""
         name = source.replace("/", "-") + ".o"
         target = output / name
         command = []
@@ -123,16 +124,16 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
         for known in (target, other_output / name if other_output else target):
             stamp = known.with_suffix(".stamp")
             if known.exists() and stamp.exists() and stamp.read_text() == key:
-                return str(known)
+                return str(known), key
         result = run(([launcher] if launcher else []) + command, build.folder)
         if result.returncode != 0:
             raise DoesNotCompile(result.stderr.replace(f"{tree}/", ""))
         if run is _run:
             target.with_suffix(".stamp").write_text(key)
-        return str(target)
+        return str(target), key
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, sources))
+        objects = dict(pool.map(compile_one, sources))
     program = output / "program"
     words = []
     for word in link:
@@ -143,7 +144,13 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
         else:
             words.append(word)
     words[words.index("-o") + 1] = str(program)
+    stamp = program.with_suffix(".stamp")
+    key = f"{' '.join(words)} {' '.join(objects.values())}"
+    if run is _run and program.exists() and stamp.exists() and stamp.read_text() == key:
+        return program
     result = run(words, build.folder)
     if result.returncode != 0:
         raise DoesNotCompile(result.stderr.replace(f"{tree}/", ""))
+    if run is _run:
+        stamp.write_text(key)
     return program

@@ -85,19 +85,23 @@ def run_check(build: Build, exercise: Exercise, program: Path, seed: str) -> lis
         return read_scenarios(results)
 
 
-def check_tree(build: Build, exercise: Exercise, folder: Path, seed: str) -> Verdict:
-    """Builds what is in folder/src, if the exercise is one that is built, and checks it."""
+def build_tree(build: Build, exercise: Exercise, folder: Path) -> Path:
+    """Builds what is in folder/src, if the exercise is one that is built. Throws DoesNotCompile."""
     source = folder / "src"
     if exercise.is_program:
-        try:
-            program = build_program(
-                build, exercise.step, source, tree.changed_files(source), folder / "out",
-                other_output=working_folder(build, exercise, "start") / "out")
-        except DoesNotCompile as error:
-            return problem(exercise, "it does not compile", str(error))
-    else:
-        program = source / exercise.files[0]
-        program.chmod(0o755)
+        return build_program(build, exercise.step, source, tree.changed_files(source), folder / "out",
+                             other_output=working_folder(build, exercise, "start") / "out")
+    program = source / exercise.files[0]
+    program.chmod(0o755)
+    return program
+
+
+def check_tree(build: Build, exercise: Exercise, folder: Path, seed: str) -> Verdict:
+    """Builds what is in folder/src, and checks it."""
+    try:
+        program = build_tree(build, exercise, folder)
+    except DoesNotCompile as error:
+        return problem(exercise, "it does not compile", str(error))
     return judge(exercise, run_check(build, exercise, program, seed))
 
 

@@ -1,17 +1,20 @@
 """./tutorial exercise --prove: every exercise from four sides."""
 
+import contextlib
 import os
 import re
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import tree
-from .builder import Build
+from .builder import Build, DoesNotCompile
 from .catalogue import Exercise, ExerciseError, step_folder
-from .checking import check_tree, emulator_host, make_ready, share_emulator, working_folder
+from .checking import build_tree, check_tree, emulator_host, make_ready, share_emulator, working_folder
 from .verdict import Verdict, stable, verdict_text
 
 SEED = "proof"  # the expected texts contain the names that it draws
@@ -87,21 +90,34 @@ def _wait_for_port(port: int) -> None:
     raise ExerciseError("redis-server does not start")
 
 
+def build_all(build: Build, exercise: Exercise, variants: Sequence[str]) -> None:
+    """Builds the start, then the variants, as many at a time as there are cores: each alone keeps one core busy. What does
+    not build is told when it is checked."""
+    def build_variant(variant: str) -> None:
+        folder = working_folder(build, exercise, variant)
+        with contextlib.suppress(ExerciseError, DoesNotCompile):
+            tree.write_variant(exercise, variant, folder / "src")
+            build_tree(build, exercise, folder)
+
+    build_variant("start")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(build_variant, [variant for variant in variants if variant != "start"]))
+
+
 def prove(build: Build, exercise: Exercise, write: bool = False, repeat: int = 1, only: str = "") -> bool:
     """Checks the start, the solution and each wrong way. Prints a line for each; True if all are as they should be."""
     make_ready(build, exercise)
     if "firestore" in exercise.stores:
         share_emulator(build)
+    variants = [variant for variant in ["start", "solution", *exercise.wrong_ways] if only in ("", variant)]
+    build_all(build, exercise, variants)
     start = working_folder(build, exercise, "start")
     all_right = True
-    for variant in ["start", "solution", *exercise.wrong_ways]:
-        if only and variant != only:
-            continue
+    for variant in variants:
         started = time.monotonic()
         folder = working_folder(build, exercise, variant)
         faults: list[str] = []
         try:
-            tree.write_start(exercise, start / "src")
             tree.write_variant(exercise, variant, folder / "src")
             if outside := set(tree.changed_files(folder / "src", start / "src")) - set(exercise.files):
                 faults.append(f"changes {', '.join(sorted(outside))}, which is not among the files")

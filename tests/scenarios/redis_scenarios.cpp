@@ -6,6 +6,7 @@
 #include <array>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <fstream>
 
 #include "hosts_file.hpp"
 #include "rule.hpp"
@@ -30,6 +31,7 @@ std::span<const Scenario<RedisScenarios>> RedisScenarios::storing() {
       Scenario<Self>{"CheckSaysWhatIsWrong", &Self::check_says_what_is_wrong},
       Scenario<Self>{"RefusesWrongRedisUrls", &Self::refuses_wrong_redis_urls},
       Scenario<Self>{"SpeaksTls", &Self::speaks_tls},
+      Scenario<Self>{"RefusesTlsBefore12", &Self::refuses_old_tls},
       Scenario<Self>{"LogsInWithPassword", &Self::logs_in_with_password},
       Scenario<Self>{"LogsInWithUserAndPercentEncodedPassword",
                      &Self::logs_in_with_user_and_percent_encoded_password},
@@ -37,6 +39,8 @@ std::span<const Scenario<RedisScenarios>> RedisScenarios::storing() {
       Scenario<Self>{"ConnectsToUnixSocket", &Self::connects_to_unix_socket},
       Scenario<Self>{"ConnectsToNameWithSeveralAddresses",
                      &Self::connects_to_name_with_several_addresses},
+      Scenario<Self>{"FollowsThePrimaryThatItsNameMeans",
+                     &Self::follows_the_primary_that_its_name_means},
   };
   return kAll;
 }
@@ -185,6 +189,30 @@ void RedisScenarios::speaks_tls() {
   expect_unavailable(plain.url());
 }
 
+void RedisScenarios::refuses_old_tls() {
+  const TemporaryFolder folder;
+  const std::string certificate = folder.path() / "certificate.pem";
+  const std::string key = folder.path() / "key.pem";
+  run({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
+       "/CN=Redis", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate});
+  // OpenSSL itself would refuse TLS 1.1, if it was not told to be generous.
+  const std::string generous = folder.path() / "openssl.cnf";
+  std::ofstream{generous} << "openssl_conf = all\n[all]\nssl_conf = ssl\n"
+                             "[ssl]\nsystem_default = defaults\n"
+                             "[defaults]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n";
+  const auto port = std::to_string(free_port());
+  const RedisProcess old{{"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key,
+                          "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no",
+                          "--tls-protocols", "TLSv1.1", "--tls-ciphers", "DEFAULT@SECLEVEL=0"}};
+  const ServerProcess modern{step(),
+                             {{"REDIS_URL", "rediss://127.0.0.1:" + port},
+                              {"SSL_CERT_FILE", certificate},
+                              {"OPENSSL_CONF", generous}}};
+  expect_unavailable(modern.url());
+  EXPECT_TRUE(modern.logs("TLS: "));
+  EXPECT_TRUE(modern.logs("protocol version"));
+}
+
 void RedisScenarios::logs_in_with_password() {
   RedisProcess locked{{"--requirepass", "sesame"}};
   const auto url = fmt::format("redis://:sesame@127.0.0.1:{}", locked.port());
@@ -243,6 +271,26 @@ void RedisScenarios::connects_to_name_with_several_addresses() {
   expect_unavailable(wrong.url());
   EXPECT_TRUE(wrong.logs("WRONGPASS"));
   EXPECT_THAT(wrong.log(), Not(HasSubstr("refused"))) << "of the other address";
+}
+
+void RedisScenarios::follows_the_primary_that_its_name_means() {
+  const HostsFile hosts{"127.0.0.1 primary.test\n"};
+  if (!hosts.is_in_force()) {
+    GTEST_SKIP() << "users may not make namespaces here";
+  }
+  const RedisProcess old{{"--repl-diskless-sync-delay", "0"}};
+  const auto port = std::to_string(old.port());
+  const RedisProcess other{{"--bind", "127.0.0.2", "--port", port}};
+  const ServerProcess server{
+      step(), {{"REDIS_URL", "redis://primary.test:" + port}}, {}, hosts.launcher()};
+  EXPECT_EQ(visits_in(visit("alice", server.url())), 1);
+  other.command({"REPLICAOF", "127.0.0.1", port});
+  ASSERT_TRUE(wait_until([&] { return other.command({"EXISTS", "user:alice"}) == "1"; }));
+  other.command({"REPLICAOF", "NO", "ONE"});
+  old.command({"REPLICAOF", "127.0.0.2", port});
+  hosts.set("127.0.0.2 primary.test\n");
+  EXPECT_EQ(visits_in(visit("alice", server.url())), 2) << "the first visit after the change";
+  EXPECT_EQ(other.command({"HGET", "user:alice", "visits"}), "2");
 }
 
 void RedisScenarios::expect_unavailable(const std::string& url) {

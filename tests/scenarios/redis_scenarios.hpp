@@ -34,11 +34,13 @@ class RedisScenarios : public ProgramScenarios {
   void check_says_what_is_wrong();
   void refuses_wrong_redis_urls();
   void speaks_tls();
+  void refuses_old_tls();
   void logs_in_with_password();
   void logs_in_with_user_and_percent_encoded_password();
   void selects_database();
   void connects_to_unix_socket();
   void connects_to_name_with_several_addresses();
+  void follows_the_primary_that_its_name_means();
 };
 
 }  // namespace sessions::test

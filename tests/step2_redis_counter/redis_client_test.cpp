@@ -8,9 +8,13 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <asio/co_spawn.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/ssl/context.hpp>
+#include <asio/ssl/stream.hpp>
 #include <asio/use_future.hpp>
 #include <atomic>
 #include <filesystem>
@@ -20,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "event_loop.hpp"
 #include "redis_cluster.hpp"
@@ -280,6 +285,33 @@ TEST_F(Step2RedisClient, ConnectsToAnIpv6Address) {
   redis_.emplace(event_loop_,
                  RedisUrl::parse("REDIS_URL", "redis://[::1]:" + std::to_string(server.port())));
   EXPECT_EQ(failure_of_ping(), "");
+}
+
+TEST_F(Step2RedisClient, TellsATlsServerWhichNameIsMeant) {
+  asio::io_context context;
+  asio::ip::tcp::acceptor acceptor{context, {asio::ip::address_v4::loopback(), 0}};
+  const auto url = "rediss://localhost:" + std::to_string(acceptor.local_endpoint().port());
+  std::string name;
+  const std::jthread server{[&] {
+    asio::ssl::context tls{asio::ssl::context::tls_server};
+    ::SSL_CTX_set_client_hello_cb(
+        tls.native_handle(),
+        [](SSL* session, int*, void* found) {
+          const unsigned char* bytes = nullptr;
+          std::size_t size = 0;
+          ::SSL_client_hello_get0_ext(session, TLSEXT_TYPE_server_name, &bytes, &size);
+          static_cast<std::string*>(found)->assign(reinterpret_cast<const char*>(bytes), size);
+          return SSL_CLIENT_HELLO_ERROR;
+        },
+        &name);
+    asio::ssl::stream<asio::ip::tcp::socket> stream{acceptor.accept(), tls};
+    std::error_code refused;
+    stream.handshake(asio::ssl::stream_base::server, refused);
+  }};
+  redis_.emplace(event_loop_, RedisUrl::parse("REDIS_URL", url));
+  EXPECT_THAT(failure_of_ping(), HasSubstr("TLS"));
+  redis_.reset();
+  EXPECT_THAT(name, testing::EndsWith("localhost"));
 }
 
 TEST_F(Step2RedisClient, RedirectionsThatDoNotEndAreUnavailableAfterOneDeadline) {
