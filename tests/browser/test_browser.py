@@ -163,7 +163,7 @@ class Step4Browser(BrowserTest):
         return int(match[1]), match[2]
 
     def test_greets_each_browser_as_before_and_counts(self):
-        first, second = (self.visitor(width=560, height=160) for _ in range(2))
+        first, second = (self.visitor(width=560, height=280) for _ in range(2))
         views, greeting = self.greeting(first)
         self.assertEqual(views, 1)
         for count in range(2, 6):
