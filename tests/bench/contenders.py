@@ -46,6 +46,7 @@ class Contender:
     enter: typing.Callable | None = load.log_in  # how a visitor gets a cookie
     counts: bool = True  # its pages show the number of visits
     instances: int = 1  # the load is divided among them
+    browser: bool = False  # is asked as a browser asks, with twelve headers instead of two
 
     @contextlib.contextmanager
     def running(self, stores):
@@ -103,6 +104,11 @@ def node(name, script, enter=load.log_in, counts=()):
 def in_instances(contender, count):
     """The same as several processes that know nothing of each other."""
     return dataclasses.replace(contender, name=f"{contender.name}, {count} processes", instances=count)
+
+
+def asked_by_browser(contender):
+    """The same under requests with a browser's headers."""
+    return dataclasses.replace(contender, name=f"{contender.name}, twelve headers", browser=True)
 
 
 def go(name, store):

@@ -94,13 +94,14 @@ class Run:
         return self.bad_status + self.socket_errors
 
 
-def wrk(ports, connections, seconds, cookies=()):
-    """Drives the servers at these ports over keep-alive connections, which are divided among them."""
-    threads = min(max(WRK_THREADS, len(ports)), connections)
+def wrk(ports, connections, seconds, cookies=(), threads=WRK_THREADS, browser=False):
+    """Drives the servers at these ports over keep-alive connections, which are divided among them. With the headers of a browser,
+    or as few as wrk sends."""
+    threads = min(max(threads, len(ports)), connections)
     command = ["wrk", f"--threads={threads}", f"--connections={connections}",
                f"--duration={seconds}s", "--timeout=30s", "--latency", "--script", WRK_SCRIPT,
                f"http://127.0.0.1:{ports[0]}/", "--", *cookies]
-    environment = os.environ | {"PORTS": " ".join(map(str, ports))}
+    environment = os.environ | {"PORTS": " ".join(map(str, ports))} | ({"BROWSER": "1"} if browser else {})
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return Run(**json.loads(output.splitlines()[-1]))
 
@@ -131,7 +132,7 @@ def settled_total(port, visitors):
     raise Wrong("the counters do not settle")
 
 
-def checked_wrk(ports, connections, seconds, visitors):
+def checked_wrk(ports, connections, seconds, visitors, browser=False):
     """The same, and compares what the server counted with what wrk received. When time is up, wrk
     leaves one request under way on each connection, which may or may not have been counted. A server
     that breaks down under the load has failed once more than wrk saw."""
@@ -139,7 +140,7 @@ def checked_wrk(ports, connections, seconds, visitors):
     try:
         wait_until_available(ports[0], visitors)
         before, _ = settled_total(ports[0], visitors)
-        run = wrk(ports, connections, seconds, [visitor.cookie for visitor in visitors])
+        run = wrk(ports, connections, seconds, [visitor.cookie for visitor in visitors], browser=browser)
         after, visits = settled_total(ports[0], visitors)
     except (Unavailable, TimeoutError):
         return dataclasses.replace(run, socket_errors=run.socket_errors + 1)
