@@ -24,9 +24,9 @@ class FirestoreSessionStore : public SessionStore {
   FirestoreSessionStore(EventLoop& event_loop, const Settings& settings, UserTags tags,
                         SessionLimits limits)
       : firestore_{event_loop, settings}, tags_{std::move(tags)}, limits_{limits} {}
-  FirestoreSessionStore(EventLoop& event_loop, FirestoreDatabase database, UserTags tags,
+  FirestoreSessionStore(EventLoop& event_loop, const FirestoreDatabase& database, UserTags tags,
                         SessionLimits limits)
-      : firestore_{event_loop, std::move(database)}, tags_{std::move(tags)}, limits_{limits} {}
+      : firestore_{event_loop, database}, tags_{std::move(tags)}, limits_{limits} {}
 
   asio::awaitable<SessionToken> create(std::string username) override;
   asio::awaitable<std::optional<SessionFields>> read(SessionToken token) override;

@@ -36,7 +36,8 @@ std::optional<std::int64_t> sum(std::string_view text, std::int64_t increment) {
 SessionList listed(std::vector<SessionSummary> sessions) {
   const auto count = sessions.size();
   std::ranges::sort(sessions, std::greater{}, &SessionSummary::last_seen);
-  sessions.erase(sessions.begin() + std::min(count, SessionList::kMaxNewest), sessions.end());
+  const auto shown = static_cast<std::ptrdiff_t>(std::min(count, SessionList::kMaxNewest));
+  sessions.erase(sessions.begin() + shown, sessions.end());
   return {count, std::move(sessions)};
 }
 
