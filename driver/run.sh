@@ -147,11 +147,10 @@ newer_sources() {
 }
 
 wait_for_save() {
-  local seen
-  seen=$(mktemp)
+  local seen=$build_folder/seen
+  touch "$seen"
   echo 'Save a source to build again'
   until [[ -n $(newer_sources "$1" "$seen") ]]; do sleep 0.3; done
-  rm "$seen"
 }
 
 # Returns when the server ends by itself, or never.

@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import socket
+import subprocess
 import tempfile
 import unittest
 from unittest import mock
@@ -16,7 +17,7 @@ from unittest import mock
 from exercises.tool import tree, variants
 from exercises.tool.builder import Build
 from exercises.tool.catalogue import ROOT, ExerciseError, step_folder
-from tests.driver.test_driver import PATIENCE, Running, Visitor, call, eventually, tutorial
+from tests.driver.test_driver import DRIVER, PATIENCE, Running, Visitor, call, environment, eventually, tutorial
 
 STEP_OF = {"blocking": 2, "isolation": 3, "naive-update": 4}  # where the text runs each of them
 STEPS_TO_TYPE = (2, 3, 4, 5)
@@ -229,6 +230,26 @@ class Start(unittest.TestCase):
         visitor.log_in("alice")
         self.assertEqual(visitor.visits(), 0, "nothing is counted yet")
         self.assertIn("hincrby", tutorial("diff", "2", "--mine").stdout)
+
+    def test_what_does_not_compile_yet_waits_for_the_next_save(self):
+        mine = ROOT / "my" / "step2"
+        if mine.exists():
+            self.skipTest("my/step2 is somebody's own")
+        self.addCleanup(shutil.rmtree, mine)
+        mine.mkdir(parents=True)
+        (mine / "main.cpp").write_text("not yet\n")
+        log = self.folder / "log"
+        with log.open("w") as file:
+            process = subprocess.Popen([DRIVER, "run", "2", "--mine", "--watch"], stdout=file, stderr=file,
+                                       stdin=subprocess.DEVNULL, env=environment())
+        try:
+            eventually(lambda: "Save a source" in log.read_text(), "the compiler's verdict")
+            self.assertIn("step2_redis_counter/main.cpp:1", log.read_text())
+            shutil.copyfile(ROOT / "step2_redis_counter" / "main.cpp", mine / "main.cpp")
+            eventually(lambda: " listening on " in log.read_text(), "the server")
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
 
     def test_firestore_is_asked_as_a_transaction_does(self):
         if call("find_emulator").returncode:
