@@ -21,16 +21,12 @@ RedisClient::~RedisClient() {
   stopped.get_future().wait();
 }
 
-asio::awaitable<RedisReply> RedisClient::send(std::vector<std::string> arguments) {
-  return suspend_for_reply(std::move(arguments), [this](std::unique_ptr<RedisCommand> command) {
-    asio::post(event_loop_.context(), [nodes = nodes_, command = std::move(command)]() mutable {
-      nodes->submit(std::move(command));
-    });
-  });
+asio::awaitable<RedisReply> RedisClient::command(std::vector<std::string> arguments) {
+  return nodes_->execute(std::move(arguments));
 }
 
 asio::awaitable<std::int64_t> RedisClient::send_for_integer(std::vector<std::string> arguments) {
-  const auto reply = co_await send(std::move(arguments));
+  const auto reply = co_await command(std::move(arguments));
   co_return reply.integer();
 }
 

@@ -44,12 +44,10 @@ class RedisClient {
     std::vector<std::string> texts;
     texts.reserve(sizeof...(arguments));
     (texts.push_back(argument(arguments)), ...);
-    return send(std::move(texts));
+    return command(std::move(texts));
   }
   /// The same for as many arguments as there happen to be.
-  asio::awaitable<RedisReply> command(std::vector<std::string> arguments) {
-    return send(std::move(arguments));
-  }
+  asio::awaitable<RedisReply> command(std::vector<std::string> arguments);
 
   //! [hincrby]
   /// Adds `increment` to a field of a hash, from 0 if there is none, and returns the new value
@@ -72,7 +70,6 @@ class RedisClient {
       return std::string{value};
     }
   }
-  asio::awaitable<RedisReply> send(std::vector<std::string> arguments);
   asio::awaitable<std::int64_t> send_for_integer(std::vector<std::string> arguments);
 
   EventLoop& event_loop_;

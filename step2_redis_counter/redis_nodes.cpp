@@ -1,19 +1,17 @@
 #include "redis_nodes.hpp"
 
 #include <algorithm>
-#include <array>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
-#include <charconv>
-#include <cstdint>
-#include <optional>
+#include <asio/use_awaitable.hpp>
 #include <utility>
-
-#include "errors.hpp"
 
 namespace sessions {
 namespace {
+
+using Clock = RedisCommand::Clock;
 
 constexpr std::size_t kSlots = 16384;
 /// Two nodes that hand a slot over can name each other for a moment.
@@ -21,46 +19,18 @@ constexpr int kRedirectionsWithoutPause = 3;
 constexpr std::chrono::milliseconds kPause{25};
 constexpr std::chrono::milliseconds kPauseOfRefresh{100};
 
-constexpr auto kCrcOfByte = [] {
-  std::array<std::uint16_t, 256> table{};
-  for (unsigned byte = 0; byte < table.size(); ++byte) {
-    unsigned crc = byte << 8U;
-    for (int bit = 0; bit < 8; ++bit) {
-      crc = (crc << 1U) ^ ((crc & 0x8000U) != 0 ? 0x1021U : 0U);
-    }
-    table[byte] = static_cast<std::uint16_t>(crc);
-  }
-  return table;
-}();
-
-/// The key that decides where a command goes: a script's first, else the first argument. Null if
-/// there is none.
-const std::string* key_of(const RedisCommand::Arguments& arguments) {
+/// The slot of the key that decides where a command goes: a script's first, else the first
+/// argument. One without a key may go anywhere.
+std::size_t slot_for(const RedisCommand::Arguments& arguments) {
   const bool is_script = arguments[0] == "EVAL" || arguments[0] == "EVALSHA";
   const std::size_t position = is_script ? 3 : 1;
-  if (arguments.size() <= position || (is_script && arguments[2] == "0")) {
-    return nullptr;
-  }
-  return &arguments[position];
+  const bool has_key = arguments.size() > position && !(is_script && arguments[2] == "0");
+  return has_key ? slot_of(arguments[position]) : 0;
 }
 
-struct Redirection {
-  std::size_t slot;
-  std::string_view host;
-  std::string_view port;
-};
-
-/// MOVED 3999 127.0.0.1:6381, or the same with ASK; nothing for another text.
-std::optional<Redirection> parse_redirection(std::string_view error) {
-  const auto first = error.find(' ') + 1;
-  const auto second = error.find(' ', first) + 1;
-  const auto colon = error.rfind(':');  // an IPv6 address has more of them
-  std::size_t slot = 0;
-  if (std::from_chars(error.data() + first, error.data() + error.size(), slot).ec != std::errc{} ||
-      slot >= kSlots || second == 0 || colon == std::string_view::npos || colon < second) {
-    return std::nullopt;
-  }
-  return Redirection{slot, error.substr(second, colon - second), error.substr(colon + 1)};
+asio::awaitable<void> wait_for(asio::steady_timer& timer) {
+  std::error_code stopped;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
 }
 
 }  // namespace
@@ -74,8 +44,10 @@ std::size_t slot_of(std::string_view key) {
   }
   unsigned crc = 0;
   for (const char character : key) {
-    const auto byte = static_cast<unsigned char>(character);
-    crc = ((crc << 8U) ^ kCrcOfByte[(crc >> 8U) ^ byte]) & 0xFFFFU;
+    crc ^= static_cast<unsigned>(static_cast<unsigned char>(character)) << 8U;
+    for (int bit = 0; bit < 8; ++bit) {
+      crc = (crc << 1U) ^ ((crc & 0x8000U) != 0 ? 0x1021U : 0U);
+    }
   }
   return crc % kSlots;
 }
@@ -83,70 +55,74 @@ std::size_t slot_of(std::string_view key) {
 RedisNodes::RedisNodes(asio::io_context& event_loop, RedisUrl seed)
     : event_loop_{event_loop},
       tls_{seed.tls ? std::make_shared<asio::ssl::context>(redis_tls()) : nullptr},
-      seed_{connection_to(std::move(seed))},
+      seed_{std::make_shared<RedisConnection>(event_loop, seed, tls_)},
+      nodes_{{seed.without_password(), seed_}},
+      deadline_timer_{event_loop},
       pause_timer_{event_loop},
-      refresh_timer_{event_loop, RedisCommand::Clock::now()} {}
+      refresh_timer_{event_loop, Clock::now()} {}
 
-void RedisNodes::submit(std::unique_ptr<RedisCommand> command) {
+// The life of one command.
+asio::awaitable<RedisReply> RedisNodes::execute(RedisCommand::Arguments arguments) {
+  const auto self = shared_from_this();
+  co_await asio::post(event_loop_, asio::use_awaitable);
   if (!std::exchange(has_asked_, true)) {
     refresh_soon();
   }
-  const auto& node = slots_.empty() ? seed_ : node_for(command->arguments);
-  node->submit(std::move(command));
+  const auto command = start(std::move(arguments));
+  auto node = node_for(*command);
+  for (;;) {
+    std::exception_ptr failure;
+    try {
+      co_await node->execute(command);
+      const auto* error = command->reply.error();
+      if (error == nullptr) {
+        co_return std::move(command->reply);
+      }
+      if (!error->is_about_server()) {
+        throw RedisError{*error};
+      }
+      failure = std::make_exception_ptr(ServiceUnavailable{node->describe(error->what())});
+      if (!error->is_redirection()) {
+        std::rethrow_exception(failure);
+      }
+      auto other = redirect(*node, *command, *error);
+      if (other && ++command->redirections <= kRedirectionsWithoutPause) {
+        node = std::move(other);
+        continue;
+      }
+    } catch (const RedisUnreachable&) {
+      if (slots_.empty()) {
+        throw;
+      }
+      failure = std::current_exception();
+      refresh_soon();  // a replica may have taken over
+    }
+    if (pause_timer_.expiry() <= Clock::now()) {
+      pause_timer_.expires_after(kPause);
+    }
+    co_await wait_for(pause_timer_);
+    if (is_stopped_ || command->deadline <= Clock::now()) {
+      std::rethrow_exception(failure);
+    }
+    command->redirections = 1;
+    command->asking = false;
+    node = node_for(*command);
+  }
 }
 
 void RedisNodes::stop() {
+  is_stopped_ = true;
+  deadline_timer_.cancel();
   pause_timer_.cancel();
   refresh_timer_.cancel();
   for (const auto& [address, node] : nodes_) {
     node->stop();
   }
-  for (auto& command : std::exchange(paused_, {})) {
-    command->complete(std::make_exception_ptr(ClientStopped{}), {});
-  }
-}
-
-void RedisNodes::redirect(const RedisConnection& from, std::unique_ptr<RedisCommand> command,
-                          const RedisError& error) {
-  const auto target = parse_redirection(error.what());
-  if (!target) {  // TRYAGAIN: some of a script's keys have moved, and some have not
-    pause(std::move(command), from.unavailable(error.what()));
-    return;
-  }
-  const auto node = named_by(from, target->host, target->port);
-  if (error.code() == "MOVED") {
-    slots_.resize(kSlots, seed_);
-    slots_[target->slot] = node;
-    refresh_soon();
-  }
-  if (++command->redirections > kRedirectionsWithoutPause) {
-    pause(std::move(command), from.unavailable(error.what()));
-    return;
-  }
-  command->asking = error.code() == "ASK";
-  node->submit(std::move(command));
-}
-
-void RedisNodes::lost(std::deque<std::unique_ptr<RedisCommand>> unsent,
-                      const std::exception_ptr& failure) {
-  if (!slots_.empty()) {
-    refresh_soon();  // a replica may have taken over
-  }
-  for (auto& command : unsent) {
-    if (slots_.empty()) {
-      command->complete(failure, {});
-    } else {
-      pause(std::move(command), failure);
+  for (const auto& started : std::exchange(commands_, {})) {
+    if (const auto command = started.lock()) {
+      command->complete(std::make_exception_ptr(ClientStopped{}));
     }
   }
-}
-
-RedisNodes::Node RedisNodes::connection_to(RedisUrl url) {
-  auto& node = nodes_[url.without_password()];
-  if (!node) {
-    node = std::make_shared<RedisConnection>(event_loop_, std::move(url), tls_, *this);
-  }
-  return node;
 }
 
 RedisNodes::Node RedisNodes::named_by(const RedisConnection& from, std::string_view host,
@@ -157,32 +133,69 @@ RedisNodes::Node RedisNodes::named_by(const RedisConnection& from, std::string_v
     url.host = host;
   }
   url.port = port;
-  return connection_to(std::move(url));
+  auto& node = nodes_[url.without_password()];
+  if (!node) {
+    node = std::make_shared<RedisConnection>(event_loop_, std::move(url), tls_);
+  }
+  return node;
 }
 
-const RedisNodes::Node& RedisNodes::node_for(const RedisCommand::Arguments& arguments) const {
-  const auto* key = key_of(arguments);
-  return slots_[key == nullptr ? 0 : slot_of(*key)];
+const RedisNodes::Node& RedisNodes::node_for(const RedisCommand& command) const {
+  return slots_.empty() ? seed_ : slots_[slot_for(command.arguments)];
 }
 
-void RedisNodes::pause(std::unique_ptr<RedisCommand> command, const std::exception_ptr& failure) {
-  if (command->deadline - RedisCommand::Clock::now() <= kPause) {
-    command->complete(failure, {});
-    return;
+RedisNodes::Node RedisNodes::redirect(const RedisConnection& from, RedisCommand& command,
+                                      const RedisError& error) {
+  // MOVED 3999 127.0.0.1:6381, or the same with ASK; an IPv6 address has more colons. TRYAGAIN
+  // means that some of a script's keys have moved, and some have not.
+  const std::string_view text = error.what();
+  const auto address = text.substr(text.rfind(' ') + 1);
+  const auto colon = address.rfind(':');
+  if (error.code() == "TRYAGAIN" || colon == std::string_view::npos) {
+    return nullptr;
   }
-  command->redirections = 1;
-  paused_.push_back(std::move(command));
-  if (paused_.size() > 1) {
-    return;
+  auto node = named_by(from, address.substr(0, colon), address.substr(colon + 1));
+  command.asking = error.code() == "ASK";
+  if (!command.asking) {
+    slots_.resize(kSlots, seed_);
+    slots_[slot_for(command.arguments)] = node;
+    refresh_soon();
   }
-  pause_timer_.expires_after(kPause);
-  pause_timer_.async_wait([self = shared_from_this()](const std::error_code& error) {
-    if (!error) {
-      for (auto& paused : std::exchange(self->paused_, {})) {
-        self->submit(std::move(paused));
-      }
+  return node;
+}
+
+std::shared_ptr<RedisCommand> RedisNodes::start(RedisCommand::Arguments arguments) {
+  if (is_stopped_) {
+    throw ClientStopped{};
+  }
+  while (!commands_.empty() && commands_.front().expired()) {
+    commands_.pop_front();
+  }
+  auto command = std::make_shared<RedisCommand>(std::move(arguments));
+  commands_.push_back(command);
+  if (!std::exchange(is_checking_, true)) {
+    asio::co_spawn(event_loop_, check_deadlines(), asio::detached);
+  }
+  return command;
+}
+
+// All commands have the same time, so the oldest is due first.
+asio::awaitable<void> RedisNodes::check_deadlines() {
+  const auto self = shared_from_this();
+  while (!commands_.empty()) {
+    auto oldest = commands_.front().lock();
+    if (oldest && oldest->deadline > Clock::now()) {
+      deadline_timer_.expires_at(oldest->deadline);
+      oldest.reset();
+      co_await wait_for(deadline_timer_);
+      continue;
     }
-  });
+    commands_.pop_front();
+    if (oldest) {
+      oldest->server->give_up(*oldest);
+    }
+  }
+  is_checking_ = false;
 }
 
 void RedisNodes::refresh_soon() {
@@ -193,19 +206,16 @@ void RedisNodes::refresh_soon() {
 
 asio::awaitable<void> RedisNodes::refresh() {
   const auto self = shared_from_this();
-  std::error_code stopped;
-  co_await refresh_timer_.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
+  co_await wait_for(refresh_timer_);
   const auto nodes = nodes_;  // in turn, for the first may be the one that is gone
   for (const auto& [address, node] : nodes) {
     try {
-      RedisCommand::Arguments question{"CLUSTER", "SLOTS"};
-      const auto reply = co_await suspend_for_reply(
-          std::move(question),
-          [&node](std::unique_ptr<RedisCommand> command) { node->submit(std::move(command)); });
-      adopt(*node, reply);
-      break;
-    } catch (const RedisError&) {
-      break;  // no cluster, or we may not ask: then MOVED says what we need
+      const auto question = start({"CLUSTER", "SLOTS"});
+      co_await node->execute(question);
+      if (question->reply.error() == nullptr) {
+        adopt(*node, question->reply);
+      }
+      break;  // also if this is no cluster, or we may not ask: then MOVED says what we need
     } catch (const std::exception&) {
       // Another node may know more.
     }

@@ -25,44 +25,46 @@ std::size_t slot_of(std::string_view key);
 /// Sends each command to the server that has its key. Asks at start which server has which slots;
 /// one that is no cluster answers with an error and gets all commands. A cluster corrects what has
 /// changed since: it redirects commands instead of executing them. Lives on the event loop.
-class RedisNodes : public RedisConnection::Owner, public std::enable_shared_from_this<RedisNodes> {
+class RedisNodes : public std::enable_shared_from_this<RedisNodes> {
  public:
   /// `seed` is any node of the cluster; all have its user, password and TLS.
   RedisNodes(asio::io_context& event_loop, RedisUrl seed);
 
-  void submit(std::unique_ptr<RedisCommand> command);
+  /// May be called on any thread; continues on the event loop. Throws ServiceUnavailable if Redis
+  /// cannot be reached or cannot answer now, RedisError if it refuses the command.
+  asio::awaitable<RedisReply> execute(RedisCommand::Arguments arguments);
   /// Closes the connections for good and fails all commands.
   void stop();
-
-  void redirect(const RedisConnection& from, std::unique_ptr<RedisCommand> command,
-                const RedisError& error) override;
-  void lost(std::deque<std::unique_ptr<RedisCommand>> unsent,
-            const std::exception_ptr& failure) override;
 
  private:
   using Node = std::shared_ptr<RedisConnection>;
 
-  Node connection_to(RedisUrl url);
   /// An empty host, or ?, means that of the server that said it.
   Node named_by(const RedisConnection& from, std::string_view host, std::string_view port);
-  const Node& node_for(const RedisCommand::Arguments& arguments) const;
-  /// Submits the command again after a pause, or fails it if its time is up by then.
-  void pause(std::unique_ptr<RedisCommand> command, const std::exception_ptr& failure);
+  const Node& node_for(const RedisCommand& command) const;
+  /// Where a command has to go instead; null if it has to wait.
+  Node redirect(const RedisConnection& from, RedisCommand& command, const RedisError& error);
+  /// The time of a command begins.
+  std::shared_ptr<RedisCommand> start(RedisCommand::Arguments arguments);
+  asio::awaitable<void> check_deadlines();
   void refresh_soon();
   asio::awaitable<void> refresh();
   void adopt(const RedisConnection& from, const RedisReply& reply);
 
   asio::io_context& event_loop_;
   const std::shared_ptr<asio::ssl::context> tls_;
-  std::map<std::string, Node> nodes_;  ///< by their URLs without password
   const Node seed_;
-  std::vector<Node> slots_;  ///< empty without a cluster
+  std::map<std::string, Node> nodes_;  ///< by their URLs without password
+  std::vector<Node> slots_;            ///< empty without a cluster
 
-  std::deque<std::unique_ptr<RedisCommand>> paused_;
+  std::deque<std::weak_ptr<RedisCommand>> commands_;  ///< the oldest first
+  asio::steady_timer deadline_timer_;
   asio::steady_timer pause_timer_;
   asio::steady_timer refresh_timer_;
+  bool is_checking_ = false;
   bool is_refreshing_ = false;
   bool has_asked_ = false;
+  bool is_stopped_ = false;
 };
 
 }  // namespace sessions

@@ -44,21 +44,21 @@ RedisReplyReader::RedisReplyReader() : reader_{nullptr, redisReaderFree} {
       return add(*task, std::int64_t{number});
     };
     building.createNil = [](const redisReadTask* task) { return add(*task, std::monostate{}); };
-    building.freeObject = [](void* /*reply*/) {};  // building_ owns it
+    building.freeObject = [](void* /*reply*/) {};  // reply_ owns it
     return building;
   }();
   reader_.reset(redisReaderCreateWithFunctions(&functions));
   if (!reader_) {
     throw std::bad_alloc{};
   }
-  reader_->privdata = building_.get();
+  reader_->privdata = this;
 }
 
 void* RedisReplyReader::add(const redisReadTask& task, RedisReply::Value value) {
-  auto& building = *static_cast<Building*>(task.privdata);
   if (task.parent == nullptr) {
-    building.reply = RedisReply{std::move(value)};
-    return &building.reply;
+    auto& reply = static_cast<RedisReplyReader*>(task.privdata)->reply_;
+    reply = RedisReply{std::move(value)};
+    return &reply;
   }
   // Only the last element of a list can still be growing, and it does not move while it grows.
   return &static_cast<RedisReply*>(task.parent->obj)->list().emplace_back(std::move(value));
@@ -70,7 +70,7 @@ void* RedisReplyReader::add_list(const redisReadTask& task, std::size_t elements
     ++depth;
   }
   if (elements > kMostElements || depth > kDeepest) {
-    static_cast<Building*>(task.privdata)->excess =
+    static_cast<RedisReplyReader*>(task.privdata)->excess_ =
         elements > kMostElements ? "more elements" : "deeper lists";
     return nullptr;
   }
@@ -85,11 +85,11 @@ void RedisReplyReader::feed(std::string_view bytes) {
 std::optional<RedisReply> RedisReplyReader::next() {
   void* complete = nullptr;
   const bool is_protocol = redisReaderGetReply(reader_.get(), &complete) == REDIS_OK;
-  if (building_->excess.empty() && complete == nullptr && size_ > kMostBytes) {
-    building_->excess = "more bytes";
+  if (excess_.empty() && complete == nullptr && size_ > kMostBytes) {
+    excess_ = "more bytes";
   }
-  if (!building_->excess.empty()) {
-    throw std::runtime_error{fmt::format("a reply with {} than allowed", building_->excess)};
+  if (!excess_.empty()) {
+    throw std::runtime_error{fmt::format("a reply with {} than allowed", excess_)};
   }
   if (!is_protocol) {
     throw std::runtime_error{std::string{reader_->errstr}};
@@ -98,7 +98,7 @@ std::optional<RedisReply> RedisReplyReader::next() {
     return std::nullopt;
   }
   size_ = reader_->len - reader_->pos;
-  return std::exchange(building_->reply, {});
+  return std::exchange(reply_, {});
 }
 
 }  // namespace sessions

@@ -27,6 +27,8 @@ class RedisReplyReader {
   static constexpr int kDeepest = 7;                               ///< lists within lists
 
   RedisReplyReader();
+  RedisReplyReader(const RedisReplyReader&) = delete;
+  RedisReplyReader& operator=(const RedisReplyReader&) = delete;
 
   void feed(std::string_view bytes);
   /// The next reply, if all of it has arrived. Throws std::runtime_error for what is no reply or is
@@ -34,15 +36,12 @@ class RedisReplyReader {
   std::optional<RedisReply> next();
 
  private:
-  struct Building {
-    RedisReply reply;
-    std::string excess;  ///< the bound that was exceeded
-  };
   static void* add(const redisReadTask& task, RedisReply::Value value);
   static void* add_list(const redisReadTask& task, std::size_t elements);
 
   std::size_t size_ = 0;  ///< bytes since the last complete reply
-  std::unique_ptr<Building> building_ = std::make_unique<Building>();
+  RedisReply reply_;      ///< as far as it has arrived
+  std::string excess_;    ///< the bound that was exceeded
   std::unique_ptr<redisReader, decltype(&redisReaderFree)> reader_;
 };
 

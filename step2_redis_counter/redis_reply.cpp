@@ -10,11 +10,15 @@ std::string_view RedisError::code() const {
   return text.substr(0, text.find(' '));
 }
 
+bool RedisError::is_redirection() const {
+  return code() == "MOVED" || code() == "ASK" || code() == "TRYAGAIN";
+}
+
 bool RedisError::is_about_server() const {
-  constexpr std::array<std::string_view, 10> kCodes{
-      "LOADING", "BUSY",     "MASTERDOWN", "READONLY",   "OOM",
-      "MISCONF", "TRYAGAIN", "NOPERM",     "NOREPLICAS", "CLUSTERDOWN"};
-  return std::ranges::find(kCodes, code()) != kCodes.end() ||
+  constexpr std::array<std::string_view, 9> kCodes{"LOADING",  "BUSY",       "MASTERDOWN",
+                                                   "READONLY", "OOM",        "MISCONF",
+                                                   "NOPERM",   "NOREPLICAS", "CLUSTERDOWN"};
+  return is_redirection() || std::ranges::find(kCodes, code()) != kCodes.end() ||
          // NOPERM in a script (Redis 7.0)
          std::string_view{what()}.starts_with("ERR The user executing the script");
 }

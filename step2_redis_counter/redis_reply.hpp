@@ -21,6 +21,8 @@ class RedisError : public std::runtime_error {
   /// True if it says something of the server's state and nothing of the command: the same command
   /// may succeed later, or elsewhere, or once the configuration is right.
   bool is_about_server() const;
+  /// True if another node of the cluster can execute it, or this one in a moment.
+  bool is_redirection() const;
 };
 
 /// What Redis answered: nothing (nil), a whole number, a string, a list of replies, or an error.

@@ -19,7 +19,7 @@ struct RedisUrl {
   std::string path;  ///< of the Unix socket
   std::string username;
   std::string password;
-  int database = 0;
+  unsigned database = 0;
   bool tls = false;
 
   /// Throws SettingError, which names `setting`, if the URL cannot be used.
