@@ -521,6 +521,18 @@ class ForbiddenStore : public SessionStore {
   asio::awaitable<SessionToken> create(std::string /*username*/) override {
     return refuse<SessionToken>();
   }
+  asio::awaitable<std::optional<SessionFields>> read(SessionToken /*token*/) override {
+    return refuse<std::optional<SessionFields>>();
+  }
+  asio::awaitable<std::optional<SessionFields>> set(SessionToken /*token*/, std::string /*field*/,
+                                                    std::string /*value*/) override {
+    return refuse<std::optional<SessionFields>>();
+  }
+  asio::awaitable<std::optional<SessionFields>> increment(SessionToken /*token*/,
+                                                          std::string /*field*/,
+                                                          std::int64_t /*by*/) override {
+    return refuse<std::optional<SessionFields>>();
+  }
   asio::awaitable<void> destroy(SessionToken /*token*/) override { return refuse<void>(); }
   asio::awaitable<SessionList> list(std::string /*username*/) override {
     return refuse<SessionList>();
@@ -528,10 +540,6 @@ class ForbiddenStore : public SessionStore {
   asio::awaitable<void> destroy_all(std::string /*username*/) override { return refuse<void>(); }
 
  private:
-  asio::awaitable<std::optional<SessionFields>> access(
-      SessionToken /*token*/, std::optional<FieldChange> /*change*/) override {
-    return refuse<std::optional<SessionFields>>();
-  }
   template <typename Result>
   static asio::awaitable<Result> refuse() {
     throw std::logic_error{"the store was asked"};
