@@ -233,6 +233,10 @@ test::FirestoreFaultProxy& ExerciseCheck::slow_firestore() {
   return *slow_firestore_;
 }
 
+void ExerciseCheck::await_first_call() {
+  test::wait_until([this] { return !slow_firestore().calls("batchGet").empty(); });
+}
+
 Server& ExerciseCheck::start_server(test::Environment environment, const std::string& role) {
   // One that did not start, or did not answer, is not waited for again in each scenario.
   static std::set<std::string> not_starting;

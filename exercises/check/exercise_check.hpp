@@ -126,6 +126,9 @@ class ExerciseCheck : public testing::Test {
   test::FirestoreProject& firestore();
   /// What stands before Firestore for a server that is started with its host(): see HeldCall.
   test::FirestoreFaultProxy& slow_firestore();
+  /// Waits until a server behind slow_firestore() has tried whether Firestore answers, which it
+  /// does in the background when it starts: the calls after that are those of visits.
+  void await_first_call();
   /// Starts the program under check, with `environment`. It stops at the end of the scenario.
   Server& start_server(test::Environment environment = {}, const std::string& role = "PROGRAM");
 

@@ -62,6 +62,7 @@ class Counting : public ExerciseCheck {
   Response visit_slowly(const std::string& id, const std::string& call,
                         const std::function<void()>& meanwhile) {
     Browser at_a{journal(), "at A", start_step_four(true)};
+    await_first_call();
     HeldCall held{slow_firestore(), call};
     step(fmt::format("at A: GET /, and the answer to A's {} stays in the network", call));
     auto visit =

@@ -163,6 +163,7 @@ CHECK_TASK_OF(LateWrite, 3, LogoutAfterAReadFromFirestore) {
   auto environment = firestore().environment();
   environment["SESSION_STORE"] = "firestore:";
   start_two_servers(environment, "FIRESTORE_EMULATOR_HOST", slow_firestore().host());
+  await_first_call();
   for (int reads = 1; reads < 5; ++reads) {
     const auto name = random_name("dora");
     const auto cookie = known_to_both(name);
