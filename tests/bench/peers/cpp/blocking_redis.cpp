@@ -6,11 +6,10 @@
 #include <memory>
 #include <stdexcept>
 
-#include "http_server.hpp"
 #include "login_input.hpp"
 #include "pages.hpp"
+#include "program.hpp"
 #include "redis_url.hpp"
-#include "settings.hpp"
 #include "signed_cookie.hpp"
 
 namespace {
@@ -47,24 +46,24 @@ class Application {
       : session_{settings, "session", "username"},
         url_{RedisUrl::parse(kRedisUrl.name, settings[kRedisUrl])} {}
 
-  asio::awaitable<Reply> index(Request request) {
+  asio::awaitable<Response> index(Request request) {
     thread_local BlockingRedis redis{url_};
     if (const auto username = session_.read(request)) {
       const auto key = "user:" + *username;
       const auto visits = redis.integer("HINCRBY %b visits %d", key, 1);
       redis.integer("EXPIRE %b %d", key, 10);
-      co_return Reply{200, page(fmt::format("Logged in as {}.<br>\n"
-                                            "Visits: {}\n"
-                                            "<p><a href=\"/logout\">Log out</a></p>",
-                                            escape(*username), visits))};
+      co_return Response{200, page(fmt::format("Logged in as {}.<br>\n"
+                                               "Visits: {}\n"
+                                               "<p><a href=\"/logout\">Log out</a></p>",
+                                               escape(*username), visits))};
     }
-    co_return Reply{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
+    co_return Response{200, page("You are not logged in\n<p><a href=\"/login\">Log in</a></p>")};
   }
 
-  asio::awaitable<Reply> login(Request request) {
-    auto reply = redirect("/");
-    session_.write(reply, submitted_username(request));
-    co_return reply;
+  asio::awaitable<Response> login(Request request) {
+    auto response = redirect("/");
+    session_.write(response, submitted_username(request));
+    co_return response;
   }
 
  private:
@@ -81,10 +80,11 @@ int main(int argc, char** argv) {
       .has_store = false,
       .variables = {kSecretKey, kSecretKeyFallbacks, kCookieSecure, kRedisUrl}};
   return run_step(argc, argv, step, [](const Settings& settings) {
+    EventLoop event_loop;
     Application application{settings};
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::index);
     routes.add("/login", {Method::Post}, application, &Application::login);
-    return serve(settings, routes);
+    return serve(settings, event_loop, routes);
   });
 }
