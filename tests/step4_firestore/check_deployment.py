@@ -39,12 +39,12 @@ def check_yaml(folder: pathlib.Path) -> None:
 
 
 def check_commands(folder: pathlib.Path) -> None:
-    """tutorial.md is the only place that has the commands."""
-    text = (folder.parent / "tutorial.md").read_text()
+    """docs/deploying.md is the only place that has the commands."""
+    text = (folder.parent / "docs" / "deploying.md").read_text()
     for name in re.findall(r"^gcloud .*\bstep4_firestore/([\w.]+)", text, re.MULTILINE):
-        check((folder / name).is_file(), f"tutorial.md deploys with {name}, which does not exist")
+        check((folder / name).is_file(), f"docs/deploying.md deploys with {name}, which does not exist")
     settings = re.findall(r"^gcloud builds submit .*--substitutions=(\w+)=", text, re.MULTILINE)
-    check(bool(settings), "tutorial.md does not say how the image is built")
+    check(bool(settings), "docs/deploying.md does not say how the image is built")
     for name in settings:
         check(f"${name}" in (folder / "cloudbuild.yaml").read_text(), f"cloudbuild.yaml does not use {name}")
 
