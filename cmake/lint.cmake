@@ -20,11 +20,12 @@ function(lint_folder folder)
     foreach(source IN LISTS sources)
       set(object ${binary_folder}/CMakeFiles/${target}.dir/${source}.o)
       # asio 1.22 knows clang's experimental coroutines only. Pistache has a template that clang 19 rejects unless it is used.
+      # -Werror, which CI builds with, is for GCC's warnings.
       add_custom_command(OUTPUT ${object}.lint
         COMMAND ${CLANG_TIDY} -p ${CMAKE_BINARY_DIR} --quiet
           --extra-arg=-DASIO_HAS_CO_AWAIT --extra-arg=-DASIO_HAS_STD_COROUTINE
           --extra-arg=-fdelayed-template-parsing --extra-arg=-Wno-delayed-template-parsing-in-cxx20
-          --extra-arg=-Wno-unknown-warning-option
+          --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-error
           ${CMAKE_SOURCE_DIR}/${folder}/${source}
         COMMAND ${CMAKE_COMMAND} -E touch ${object}.lint
         DEPENDS ${object} ${CMAKE_SOURCE_DIR}/.clang-tidy

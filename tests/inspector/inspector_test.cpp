@@ -174,7 +174,8 @@ TEST_F(Inspector, SaysThatTheStoreCannotBeAsked) {
   redis_->stop();
   EXPECT_NE(step_->ask("/store").at("failure"), "");
   redis_->start();
-  EXPECT_TRUE(wait_until([&] { return step_->ask("/store").at("failure") == ""; }));
+  EXPECT_TRUE(
+      wait_until([&] { return step_->ask("/store").at("failure").get<std::string>().empty(); }));
 }
 
 TEST_F(Inspector, KeepsVisitorsAndTheirCookiesApart) {

@@ -14,7 +14,6 @@
 namespace sessions::test {
 namespace {
 
-using testing::EndsWith;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::Not;
