@@ -233,6 +233,14 @@ test::FirestoreFaultProxy& ExerciseCheck::slow_firestore() {
   return *slow_firestore_;
 }
 
+test::Environment ExerciseCheck::firestore_environment(bool is_slow) {
+  auto environment = firestore().environment();
+  if (is_slow) {
+    environment["FIRESTORE_EMULATOR_HOST"] = slow_firestore().host();
+  }
+  return environment;
+}
+
 void ExerciseCheck::await_first_call() {
   test::wait_until([this] { return !slow_firestore().calls("batchGet").empty(); });
 }

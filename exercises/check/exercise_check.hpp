@@ -126,6 +126,8 @@ class ExerciseCheck : public testing::Test {
   test::FirestoreProject& firestore();
   /// What stands before Firestore for a server that is started with its host(): see HeldCall.
   test::FirestoreFaultProxy& slow_firestore();
+  /// A server's settings for firestore(), or for the same behind slow_firestore().
+  test::Environment firestore_environment(bool is_slow = false);
   /// Waits until a server behind slow_firestore() has tried whether Firestore answers, which it
   /// does in the background when it starts: the calls after that are those of visits.
   void await_first_call();

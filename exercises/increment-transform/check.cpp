@@ -33,11 +33,7 @@ class Counting : public ExerciseCheck {
   using ExerciseCheck::ExerciseCheck;
 
   std::string start_step_four(bool is_slow = false) {
-    auto environment = firestore().environment();
-    if (is_slow) {
-      environment["FIRESTORE_EMULATOR_HOST"] = slow_firestore().host();
-    }
-    return start_server(environment).url();
+    return start_server(firestore_environment(is_slow)).url();
   }
 
   std::string kept_session(int views) {

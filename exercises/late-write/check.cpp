@@ -81,6 +81,27 @@ class LateWrite : public ExerciseCheck {
     return has_waited;
   }
 
+  /// Wherever server A stops: after no, one, two of the commands of a visit. `wrong_way` says which
+  /// one a failure after so many points to.
+  void log_out_after_each_command(std::string_view prefix, const char* logout,
+                                  const std::function<std::string_view(int)>& wrong_way) {
+    HoldProxy network{redis().port()};
+    start_two_servers({{"SESSION_STORE", redis().url()}}, "SESSION_STORE",
+                      fmt::format("redis://127.0.0.1:{}", network.port()));
+    for (int commands = 0; commands < 5; ++commands) {
+      const auto name = random_name(prefix);
+      const auto cookie = known_to_both(name);
+      step(fmt::format("{}, at A: GET /, and command {} to Redis stays in the network", name,
+                       commands + 1));
+      network.hold(commands);
+      if (!log_out_meanwhile(
+              name, cookie, logout, [&] { return network.holds_bytes(); },
+              [&] { network.release(); }, wrong_way(commands))) {
+        return;
+      }
+    }
+  }
+
  private:
   std::string a_;
   std::string b_;
@@ -122,41 +143,15 @@ CHECK_TASK_OF(LateWrite, 1, LogoutAmongVisitsInMemory) {
   }
 }
 
-// Wherever the server stops: after no, one, two of the commands of a visit.
 CHECK_TASK_OF(LateWrite, 2, LogoutBetweenTwoCommandsToRedis) {
-  HoldProxy network{redis().port()};
-  start_two_servers({{"SESSION_STORE", redis().url()}}, "SESSION_STORE",
-                    fmt::format("redis://127.0.0.1:{}", network.port()));
-  for (int commands = 0; commands < 5; ++commands) {
-    const auto name = random_name("bert");
-    const auto cookie = known_to_both(name);
-    step(fmt::format("{}, at A: GET /, and command {} to Redis stays in the network", name,
-                     commands + 1));
-    network.hold(commands);
-    if (!log_out_meanwhile(
-            name, cookie, "/logout", [&] { return network.holds_bytes(); },
-            [&] { network.release(); }, commands > 1 ? "checks-twice" : "")) {
-      return;
-    }
-  }
+  log_out_after_each_command("bert", "/logout",
+                             [](int commands) { return commands > 1 ? "checks-twice" : ""; });
 }
 
 CHECK_TASK_OF(LateWrite, 2, LogoutEverywhereBetweenTwoCommandsToRedis) {
-  HoldProxy network{redis().port()};
-  start_two_servers({{"SESSION_STORE", redis().url()}}, "SESSION_STORE",
-                    fmt::format("redis://127.0.0.1:{}", network.port()));
-  for (int commands = 0; commands < 5; ++commands) {
-    const auto name = random_name("cleo");
-    const auto cookie = known_to_both(name);
-    step(fmt::format("{}, at A: GET /, and command {} to Redis stays in the network", name,
-                     commands + 1));
-    network.hold(commands);
-    if (!log_out_meanwhile(
-            name, cookie, "/logout-everywhere", [&] { return network.holds_bytes(); },
-            [&] { network.release(); }, commands > 1 ? "" : "asks-for-the-record-only")) {
-      return;
-    }
-  }
+  log_out_after_each_command("cleo", "/logout-everywhere", [](int commands) {
+    return commands > 1 ? "" : "asks-for-the-record-only";
+  });
 }
 
 CHECK_TASK_OF(LateWrite, 3, LogoutAfterAReadFromFirestore) {

@@ -27,10 +27,7 @@ class SessionStart : public ExerciseCheck {
   using ExerciseCheck::ExerciseCheck;
 
   std::string start_step_four(bool is_slow = false) {
-    auto environment = firestore().environment();
-    if (is_slow) {
-      environment["FIRESTORE_EMULATOR_HOST"] = slow_firestore().host();
-    }
+    auto environment = firestore_environment(is_slow);
     environment["TZ"] = "ELSEWHERE-5:30";  // the page speaks of UTC wherever the server stands
     return start_server(environment).url();
   }

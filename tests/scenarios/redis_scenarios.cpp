@@ -10,6 +10,7 @@
 
 #include "hosts_file.hpp"
 #include "rule.hpp"
+#include "tls_certificate.hpp"
 
 namespace sessions::test {
 
@@ -163,17 +164,11 @@ void RedisScenarios::refuses_wrong_redis_urls() {
 }
 
 void RedisScenarios::speaks_tls() {
-  const TemporaryFolder folder;
-  const std::string certificate = folder.path() / "certificate.pem";
-  const std::string key = folder.path() / "key.pem";
-  run({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
-       "/CN=Redis", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate});
+  const TlsCertificate certificate{"IP:127.0.0.1"};
   const auto port = std::to_string(free_port());
-  const RedisProcess encrypted{{"--tls-port", port, "--tls-cert-file", certificate,
-                                "--tls-key-file", key, "--tls-ca-cert-file", certificate,
-                                "--tls-auth-clients", "no"}};
+  const RedisProcess encrypted{certificate.options_of_redis(port)};
   const auto url = "rediss://127.0.0.1:" + port;
-  const ServerProcess trusting{step(), {{"REDIS_URL", url}, {"SSL_CERT_FILE", certificate}}};
+  const ServerProcess trusting{step(), {{"REDIS_URL", url}, {"SSL_CERT_FILE", certificate.file()}}};
   EXPECT_EQ(visits_in(visit("alice", trusting.url())), 1);
 
   const ServerProcess distrusting{step(), {{"REDIS_URL", url}}};
@@ -181,7 +176,7 @@ void RedisScenarios::speaks_tls() {
   EXPECT_TRUE(distrusting.logs("self-signed certificate"));
 
   const ServerProcess misled{
-      step(), {{"REDIS_URL", "rediss://localhost:" + port}, {"SSL_CERT_FILE", certificate}}};
+      step(), {{"REDIS_URL", "rediss://localhost:" + port}, {"SSL_CERT_FILE", certificate.file()}}};
   expect_unavailable(misled.url());
   EXPECT_TRUE(misled.logs("hostname mismatch"));
 
@@ -191,22 +186,20 @@ void RedisScenarios::speaks_tls() {
 
 void RedisScenarios::refuses_old_tls() {
   const TemporaryFolder folder;
-  const std::string certificate = folder.path() / "certificate.pem";
-  const std::string key = folder.path() / "key.pem";
-  run({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
-       "/CN=Redis", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate});
+  const TlsCertificate certificate{"IP:127.0.0.1"};
   // OpenSSL itself would refuse TLS 1.1, if it was not told to be generous.
   const std::string generous = folder.path() / "openssl.cnf";
   std::ofstream{generous} << "openssl_conf = all\n[all]\nssl_conf = ssl\n"
                              "[ssl]\nsystem_default = defaults\n"
                              "[defaults]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n";
   const auto port = std::to_string(free_port());
-  const RedisProcess old{{"--tls-port", port, "--tls-cert-file", certificate, "--tls-key-file", key,
-                          "--tls-ca-cert-file", certificate, "--tls-auth-clients", "no",
-                          "--tls-protocols", "TLSv1.1", "--tls-ciphers", "DEFAULT@SECLEVEL=0"}};
+  auto options = certificate.options_of_redis(port);
+  options.insert(options.end(),
+                 {"--tls-protocols", "TLSv1.1", "--tls-ciphers", "DEFAULT@SECLEVEL=0"});
+  const RedisProcess old{options};
   const ServerProcess modern{step(),
                              {{"REDIS_URL", "rediss://127.0.0.1:" + port},
-                              {"SSL_CERT_FILE", certificate},
+                              {"SSL_CERT_FILE", certificate.file()},
                               {"OPENSSL_CONF", generous}}};
   expect_unavailable(modern.url());
   EXPECT_TRUE(modern.logs("TLS: "));
