@@ -147,11 +147,13 @@ const RedisNodes::Node& RedisNodes::node_for(const RedisCommand& command) const 
 RedisNodes::Node RedisNodes::redirect(const RedisConnection& from, RedisCommand& command,
                                       const RedisError& error) {
   // MOVED 3999 127.0.0.1:6381, or the same with ASK; an IPv6 address has more colons. TRYAGAIN
-  // means that some of a script's keys have moved, and some have not.
+  // means that some of a script's keys have moved, and some have not; CLUSTERDOWN, that a node does
+  // not see all slots served, as one does for a moment when it takes over.
   const std::string_view text = error.what();
   const auto address = text.substr(text.rfind(' ') + 1);
   const auto colon = address.rfind(':');
-  if (error.code() == "TRYAGAIN" || colon == std::string_view::npos) {
+  const bool names_node = error.code() == "MOVED" || error.code() == "ASK";
+  if (!names_node || colon == std::string_view::npos) {
     return nullptr;
   }
   auto node = named_by(from, address.substr(0, colon), address.substr(colon + 1));

@@ -11,13 +11,13 @@ std::string_view RedisError::code() const {
 }
 
 bool RedisError::is_redirection() const {
-  return code() == "MOVED" || code() == "ASK" || code() == "TRYAGAIN";
+  constexpr std::array<std::string_view, 4> kCodes{"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"};
+  return std::ranges::find(kCodes, code()) != kCodes.end();
 }
 
 bool RedisError::is_about_server() const {
-  constexpr std::array<std::string_view, 9> kCodes{"LOADING",  "BUSY",       "MASTERDOWN",
-                                                   "READONLY", "OOM",        "MISCONF",
-                                                   "NOPERM",   "NOREPLICAS", "CLUSTERDOWN"};
+  constexpr std::array<std::string_view, 8> kCodes{
+      "LOADING", "BUSY", "MASTERDOWN", "READONLY", "OOM", "MISCONF", "NOPERM", "NOREPLICAS"};
   return is_redirection() || std::ranges::find(kCodes, code()) != kCodes.end() ||
          // NOPERM in a script (Redis 7.0)
          std::string_view{what()}.starts_with("ERR The user executing the script");

@@ -324,7 +324,8 @@ TEST_F(Step2RedisClient, TellsATlsServerWhichNameIsMeant) {
 
 TEST_F(Step2RedisClient, RedirectionsThatDoNotEndAreUnavailableAfterOneDeadline) {
   std::string url;
-  for (const std::string error : {"MOVED 0 ", "ASK 0 ", "TRYAGAIN ", "MOVED nonsense"}) {
+  for (const std::string error :
+       {"MOVED 0 ", "ASK 0 ", "TRYAGAIN ", "CLUSTERDOWN ", "MOVED nonsense"}) {
     serve([&](std::string_view command) -> RedisStandIn::Answer {
       return {command == "GET" ? "-" + error + url + "\r\n" : "+OK\r\n"};
     });
@@ -334,6 +335,19 @@ TEST_F(Step2RedisClient, RedirectionsThatDoNotEndAreUnavailableAfterOneDeadline)
     EXPECT_LT(Clock::now() - start, milliseconds{1100} * kSlowdown);
     redis_.reset();
   }
+}
+
+// A replica that takes over says so for some milliseconds, in a failover that was planned too.
+TEST_F(Step2RedisClient, WaitsForANodeThatDoesNotSeeTheWholeCluster) {
+  std::atomic<int> asked = 0;
+  serve([&](std::string_view command) -> RedisStandIn::Answer {
+    if (command != "INCR") {
+      return {"+OK\r\n"};
+    }
+    return {++asked < 3 ? "-CLUSTERDOWN The cluster is down\r\n" : ":42\r\n"};
+  });
+  EXPECT_EQ(event_loop_.wait_for(redis_->command("INCR", "a")).integer(), 42);
+  EXPECT_EQ(asked, 3);
 }
 
 TEST_F(Step2RedisClient, WaitsForTheRestOfAScriptsKeys) {
