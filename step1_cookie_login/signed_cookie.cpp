@@ -4,9 +4,9 @@
 #include <cctype>
 #include <chrono>
 #include <jwt/jwt.hpp>
+#include <nlohmann/json.hpp>
 #include <ranges>
 
-#include "claims.hpp"
 #include "errors.hpp"
 
 namespace sessions {
@@ -48,6 +48,35 @@ std::uint64_t seconds_since_epoch() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
                                         std::chrono::system_clock::now().time_since_epoch())
                                         .count());
+}
+
+/// What a token says (RFC 7519, section 4). Times are seconds since 1970.
+struct Claims {
+  std::string audience;
+  std::uint64_t issued;
+  std::uint64_t expires;
+  std::string value;
+};
+
+/// Reads the second part of a token. Nothing if one of the four is missing or of another type.
+std::optional<Claims> parse_claims(std::string_view base64url, const std::string& claim) {
+  if (std::ranges::any_of(base64url, [](unsigned char byte) { return byte >= 0x80; })) {
+    return std::nullopt;  // cpp-jwt would read beyond its table
+  }
+  try {
+    const auto json =
+        nlohmann::json::parse(jwt::base64_uri_decode(base64url.data(), base64url.size()));
+    const auto text = [&](const std::string& name) {
+      return json.at(name).get_ref<const std::string&>();
+    };
+    // Not get(), which would make a time in the far future of a negative number.
+    const auto time = [&](const std::string& name) {
+      return json.at(name).get_ref<const nlohmann::json::number_unsigned_t&>();
+    };
+    return Claims{text("aud"), time("iat"), time("exp"), text(claim)};
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace

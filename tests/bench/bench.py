@@ -54,10 +54,10 @@ def prepare(steps):
     print("Building ...", flush=True)
     if not (BENCH / "peers" / "node" / "node_modules").exists():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=BENCH / "peers" / "node", check=True)
-    subprocess.run(["cmake", "--preset", "tutorial"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     targets = ["bench_programs"] + [folder.name for number in steps
                                     for folder in ROOT.glob(f"step{number}_*")]
-    subprocess.run(["cmake", "--build", "--preset", "tutorial", "--target", *targets], cwd=ROOT,
+    subprocess.run(["cmake", "--build", "--preset", "release", "--target", *targets], cwd=ROOT,
                    check=True, stdout=subprocess.DEVNULL)
     go_environment = os.environ | {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": ""}
     subprocess.run(["go", "build", "-o", GO_PEER, "."], cwd=BENCH / "peers" / "go", check=True,

@@ -11,7 +11,7 @@ import process
 
 BENCH = pathlib.Path(__file__).parent
 ROOT = BENCH.parent.parent
-BUILD = ROOT / "build" / "tutorial"
+BUILD = ROOT / "build" / "release"
 PROGRAMS = BUILD / "bin"
 GO_PEER = PROGRAMS / "go_peer"
 CORES = len(os.sched_getaffinity(0))
