@@ -220,7 +220,7 @@ verb_redis() {
   case $REDIS_URL in
     unix://*) fail "redis-cli takes no $REDIS_URL. Try: redis-cli -s PATH" ;;
   esac
-  exec redis-cli --no-raw --no-auth-warning -u "$REDIS_URL" "$@"
+  exec redis-cli -c --no-raw --no-auth-warning -u "$REDIS_URL" "$@"
 }
 
 #: firestore [/PATH] [FIELD=VALUE ...] [CURL OPTIONS]   show a document or a collection in the running step's emulator

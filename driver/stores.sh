@@ -55,7 +55,7 @@ start_redis_cluster() {
     wait_until "${started[-1]}" "$log" takes_part "${port#*:}"
   done
   export REDIS_URL=redis://${nodes[0]}
-  echo "Look inside: redis-cli -c -p ${nodes[0]#*:}"
+  echo 'Look inside: ./tutorial redis'
 }
 
 # The first answers can take longer than a page waits for them.

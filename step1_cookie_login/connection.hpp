@@ -1,22 +1,42 @@
 // One client's connection: requests in, responses out, one after the other.
 #pragma once
 
+#include <asio/execution_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
-#include "http_message.hpp"
+#include "event_loop.hpp"
 #include "request_parser.hpp"
-#include "server_state.hpp"
+#include "routes.hpp"
 
 namespace sessions {
+
+/// What all connections of a server share. Outlives the last of them, which a handler may keep
+/// after the server is gone.
+struct ServerState {
+  ServerState(EventLoop& loop, const Routes& served_routes)
+      : event_loop{loop}, routes{served_routes} {}
+
+  EventLoop& event_loop;
+  const Routes& routes;
+  asio::execution_context context;
+  std::atomic<int> max_connections = std::numeric_limits<int>::max();
+  std::chrono::milliseconds patience{};  ///< with slow clients
+  std::atomic<int> connections = 0;
+  std::atomic<int> newcomers = 0;  ///< connections that have not sent a request yet
+  std::atomic<int> in_flight = 0;  ///< requests that are not answered to the last byte
+  std::atomic<bool> stopping = false;
+};
 
 /// Reads what Pistache's worker receives, starts the handler of each request and writes its
 /// response, on whatever thread the handler ends. Requests that come before the last one is

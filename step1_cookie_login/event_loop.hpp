@@ -29,9 +29,10 @@ class EventLoop {
 
   asio::io_context& context() { return context_; }
 
-  /// Runs a coroutine on the event loop. The future gets its result, or what it throws.
+  /// Runs a coroutine on the event loop and returns its result or throws what it throws. The thread
+  /// that calls waits, so it must not be the event loop's.
   template <typename Result>
-  std::future<Result> start(asio::awaitable<Result> coroutine) {
+  Result wait_for(asio::awaitable<Result> coroutine) {
     // Not asio::use_future, which starts two idle threads for each core.
     std::promise<Result> promise;
     auto future = promise.get_future();
@@ -41,12 +42,7 @@ class EventLoop {
           failure ? promise.set_exception(std::move(failure))
                   : promise.set_value(std::move(result)...);
         });
-    return future;
-  }
-  /// The same, and waits for it on the calling thread, which must not be the event loop's.
-  template <typename Result>
-  Result wait_for(asio::awaitable<Result> coroutine) {
-    return start(std::move(coroutine)).get();
+    return future.get();
   }
 
  private:

@@ -136,29 +136,20 @@ HttpServer::HttpServer(EventLoop& event_loop, const Routes& routes, const Server
   state_->patience = options.patience;
   endpoint_ = start_endpoint(options, state_);
   listener_ = find_listening_socket(port());
-  // Made now, for in the end there may be no descriptor left.
-  substitute_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (substitute_ < 0) {
-    throw std::system_error{errno, std::generic_category(), "socket"};
-  }
   state_->max_connections = max_connections();
 }
 
-HttpServer::~HttpServer() {
-  endpoint_->shutdown();
-  endpoint_.reset();
-  ::close(substitute_);
-}
+HttpServer::~HttpServer() { endpoint_->shutdown(); }
 
 std::uint16_t HttpServer::port() const { return static_cast<std::uint16_t>(endpoint_->getPort()); }
 
 void HttpServer::stop() {
   state_->stopping = true;
   let_the_queue_run_empty(listener_);
-  // Pistache stops accepting only together with its workers, which still have to finish. A socket
-  // that never listens takes the number of the one that does: so that is closed, the kernel refuses
+  // Pistache stops accepting only together with its workers, which still have to finish. So another
+  // descriptor takes the number of the socket that listens: that one is closed, the kernel refuses
   // new clients, and Pistache's acceptor hears no more of it.
-  ::dup3(substitute_, listener_, O_CLOEXEC);
+  ::dup3(STDERR_FILENO, listener_, O_CLOEXEC);
   const auto start = std::chrono::steady_clock::now();
   auto last_busy = start;
   wait_until(

@@ -6,13 +6,16 @@
 #include <memory>
 #include <string>
 
-#include "server_state.hpp"
+#include "event_loop.hpp"
+#include "routes.hpp"
 
 namespace Pistache::Http {
 class Endpoint;
 }
 
 namespace sessions {
+
+struct ServerState;
 
 /// Where a server listens, and with how much.
 struct ServerOptions {
@@ -42,7 +45,6 @@ class HttpServer {
   std::shared_ptr<ServerState> state_;
   std::unique_ptr<Pistache::Http::Endpoint> endpoint_;
   int listener_ = -1;
-  int substitute_ = -1;
 };
 
 /// A host as it stands in a URL: an IPv6 address in brackets (RFC 3986, section 3.2.2).

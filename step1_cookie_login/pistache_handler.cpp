@@ -4,8 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
-#include "connection.hpp"
-
 namespace sessions {
 namespace {
 

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "server_state.hpp"
+#include "connection.hpp"
 
 namespace sessions {
 

@@ -1,19 +1,15 @@
 #include "request_parser.hpp"
 
-#include <pistache/http.h>
-
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <ranges>
-#include <tuple>
 
 #include "errors.hpp"
 
 namespace sessions {
 namespace {
-
-namespace Http = Pistache::Http;
 
 constexpr std::string_view kEmptyLine = "\r\n\r\n";
 constexpr std::string_view kDigits = "0123456789";
@@ -147,19 +143,13 @@ Head checked(std::string_view section) {
   return head;
 }
 
-/// Pistache knows the methods, and where a path ends.
-std::pair<Method, std::string> parse_request_line(const Head& head) {
-  constexpr std::string_view kRest = " HTTP/1.1\r\n\r\n";
-  Http::RequestParser parser{head.method.size() + 1 + head.target.size() + kRest.size()};
-  for (const auto part : {head.method, std::string_view{" "}, head.target, kRest}) {
-    parser.feed(part.data(), part.size());
-  }
-  try {
-    require(parser.parse() == Http::Private::State::Done);
-  } catch (const Http::HttpError&) {
-    refuse_as_malformed();
-  }
-  return {parser.request.method(), parser.request.resource()};
+Method method_named(std::string_view name) {
+  constexpr std::array kMethods{Method::Get,     Method::Post,  Method::Head,
+                                Method::Options, Method::Put,   Method::Patch,
+                                Method::Delete,  Method::Trace, Method::Connect};
+  const auto* found = std::ranges::find(kMethods, name, Pistache::Http::methodString);
+  require(found != kMethods.end());
+  return *found;
 }
 
 }  // namespace
@@ -184,13 +174,13 @@ std::optional<NextRequest> RequestParser::next() {
   if (!head) {
     head = checked(std::string_view{bytes_}.substr(0, section_bytes_));
   }
-  auto [method, path] = parse_request_line(*head);
   // A target in absolute form says which host is meant, whatever Host says (section 3.2.2).
   auto field_lines =
       head->authority.empty() ? std::string{} : "Host: " + std::string{head->authority} + "\r\n";
   field_lines += head->field_lines;
   NextRequest next{
-      {method, std::move(path), std::move(field_lines), bytes_.substr(section_bytes_, body_bytes_)},
+      {method_named(head->method), std::string{head->target.substr(0, head->target.find('?'))},
+       std::move(field_lines), bytes_.substr(section_bytes_, body_bytes_)},
       head->keep_alive};
   must_invite_body_ = false;
   forget(all_bytes);

@@ -23,9 +23,8 @@ struct NextRequest {
 ///
 /// That is decided once, when the header section is complete, by rules that leave no choice: where
 /// a server and a proxy in front of it see different ends, the rest of one request becomes a second
-/// one that the proxy has never checked (request smuggling, RFC 9112, section 11.2). Pistache's
-/// parser, which is lax and starts from the first byte with every packet, gets the request line
-/// only.
+/// one that the proxy has never checked (request smuggling, RFC 9112, section 11.2). Pistache's own
+/// parser is lax, and starts from the first byte with every packet.
 class RequestParser {
  public:
   void feed(std::string_view bytes) { bytes_ += bytes; }
