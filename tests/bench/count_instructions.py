@@ -39,8 +39,12 @@ def visit(port, visitor, times):
     connection.close()
 
 
-def instructions(program, environment, requests):
-    """What a server costs from its start to its end."""
+def total(callgrind_output):
+    return int(re.search(r"^(?:summary|totals): (\d+)", callgrind_output.read_text(), re.MULTILINE)[1])
+
+
+def instructions(program, environment, requests, read=total):
+    """What a server costs from its start to its end, as `read` finds it in callgrind's output."""
     port = process.free_port()
     with tempfile.TemporaryDirectory() as folder:
         output = pathlib.Path(folder, "callgrind.out")
@@ -50,7 +54,7 @@ def instructions(program, environment, requests):
             server.wait_until(process.answers_http(port))
             enter = load.arrive if "FIRESTORE_EMULATOR_HOST" in environment else load.log_in
             visit(port, enter(port, "alice"), requests)
-        return int(re.search(r"^(?:summary|totals): (\d+)", output.read_text(), re.MULTILINE)[1])
+        return read(output)
 
 
 def lacking(name):
