@@ -13,7 +13,7 @@ from tests.browser.webdriver import wait_until
 from tests.docs.document import ROOT
 from tests.docs.running_step import RunningStep
 
-SCREENSHOTS = ROOT / "build" / "screenshots"  # docs/step4_*.png and docs/step5.png are copies
+SCREENSHOTS = ROOT / "build" / "screenshots"  # docs/cookies.png, docs/step4_*.png and docs/step5.png are copies
 
 
 def setUpModule():
@@ -111,6 +111,16 @@ class Step1Browser(BrowserTest):
         self.assertTrue(cookie["httpOnly"])
         self.assertEqual(cookie["sameSite"], "Lax")
         self.assertEqual(browser.run("return document.cookie"), "")
+
+    def test_developer_tools_show_the_cookie(self):
+        # Not visitor(): the developer tools ask the server for a file of theirs, and the page's policy forbids it.
+        browser, tools = (self._driver.browser(width=1000, height=520) for _ in range(2))
+        self.addCleanup(browser.close)
+        self.addCleanup(tools.close)
+        self.log_in(browser, "alice")
+        tools.show_cookies_of(browser)
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        tools.screenshot(SCREENSHOTS / "cookies.png")
 
     def test_sets_a_cookie_that_goes_when_the_browser_closes(self):
         browser = self.visitor()

@@ -16,7 +16,18 @@ _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key that the protocol gi
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+    "--remote-allow-origins=*",  # so that one browser may show another one's developer tools
 ]
+
+# The cookies of the page's address are below "Cookies" in the tree on the left. All of it is in shadow trees.
+_CHOOSE_COOKIES = """
+  const inside = (root) => [...root.querySelectorAll('*')].flatMap((element) =>
+    [element, ...(element.shadowRoot ? inside(element.shadowRoot) : [])]);
+  const items = inside(document).filter((element) => element.role === 'treeitem');
+  const above = items.findIndex((item) => item.textContent.trim() === 'Cookies');
+  items[above + 1]?.dispatchEvent(new MouseEvent('mousedown', {bubbles: true, composed: true}));
+  return inside(document).some((element) => element.localName === 'td' && element.textContent === 'session');
+"""
 
 
 def missing_programs():
@@ -60,6 +71,7 @@ class Browser:
         self._url = driver_url + "/session"
         session = self._send("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
         self._url += "/" + session["sessionId"]
+        self._debugger = session["capabilities"]["goog:chromeOptions"]["debuggerAddress"]
 
     def open(self, url):
         self._send("POST", "/url", {"url": url})
@@ -96,6 +108,14 @@ class Browser:
     def devtools(self, command, **parameters):
         """Runs a command of the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/)."""
         return self._send("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def show_cookies_of(self, other):
+        """Opens the developer tools of another browser's page, with its cookies, as a page of this one."""
+        with urllib.request.urlopen(f"http://{other._debugger}/json") as answer:
+            page = next(target["id"] for target in json.load(answer) if target["type"] == "page")
+        self.open(f"http://{other._debugger}/devtools/inspector.html?panel=resources&ws={other._debugger}/devtools/page/{page}")
+        self.run("localStorage.setItem('screencast-enabled', 'false'); location.reload()")
+        wait_until(lambda: self.run(_CHOOSE_COOKIES), "the developer tools list the page's cookies")
 
     def screenshot(self, path):
         pathlib.Path(path).write_bytes(base64.b64decode(self._send("GET", "/screenshot")))
