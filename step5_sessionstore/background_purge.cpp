@@ -34,8 +34,7 @@ BackgroundPurge::~BackgroundPurge() {
 
 asio::awaitable<void> BackgroundPurge::run() {
   std::random_device random;
-  std::uniform_int_distribution<std::chrono::milliseconds::rep> up_to_half{0,
-                                                                           interval_.count() / 2};
+  std::uniform_int_distribution<std::int64_t> up_to_half{0, interval_.count() / 2};
   asio::steady_timer timer{event_loop_.context()};
   for (std::chrono::milliseconds pause{0};; pause = interval_) {
     timer.expires_after(pause + std::chrono::milliseconds{up_to_half(random)});

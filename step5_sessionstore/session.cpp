@@ -5,33 +5,27 @@
 namespace sessions {
 
 asio::awaitable<std::optional<std::string>> Session::get(std::string field) {
-  if (!token_) {
-    co_return std::nullopt;
+  if (token_) {
+    fields_ = (co_await store_.read(*token_)).value_or(SessionFields{});
   }
-  fields_ = (co_await store_.read(*token_)).value_or(SessionFields{});
   const auto found = fields_.find(field);
   co_return found == fields_.end() ? std::nullopt : std::optional{found->second};
 }
 
 asio::awaitable<bool> Session::set(std::string field, std::string value) {
-  if (!token_) {
-    co_return false;
+  if (token_) {
+    fields_ = (co_await store_.set(*token_, std::move(field), std::move(value)))
+                  .value_or(SessionFields{});
   }
-  fields_ =
-      (co_await store_.set(*token_, std::move(field), std::move(value))).value_or(SessionFields{});
   co_return !fields_.empty();
 }
 
 asio::awaitable<std::optional<std::int64_t>> Session::increment(std::string field,
                                                                 std::int64_t by) {
-  if (!token_) {
-    co_return std::nullopt;
+  if (token_) {
+    fields_ = (co_await store_.increment(*token_, field, by)).value_or(SessionFields{});
   }
-  fields_ = (co_await store_.increment(*token_, field, by)).value_or(SessionFields{});
-  if (fields_.empty()) {
-    co_return std::nullopt;
-  }
-  co_return std::stoll(fields_.at(field));
+  co_return fields_.empty() ? std::nullopt : std::optional{std::stoll(fields_.at(field))};
 }
 
 std::string Session::operator[](std::string_view field) const {
