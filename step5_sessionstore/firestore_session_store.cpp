@@ -3,10 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <utility>
-
-#include "session_record.hpp"
 
 namespace sessions {
 namespace {
@@ -19,16 +15,8 @@ constexpr const char* kExpireAt = "expireAt";
 constexpr std::int32_t kMaxListed = 10'000;
 constexpr std::int32_t kBatch = 500;  // the most that one commit may write
 
-FirestoreTime now() {
-  return std::chrono::time_point_cast<FirestoreTime::duration>(std::chrono::system_clock::now());
-}
-
 std::string path_of(const SessionToken& token) {
   return fmt::format("{}/{}", kCollection, token.text());
-}
-
-std::optional<SessionToken> token_of(const FirestoreDocument& document) {
-  return SessionToken::parse(std::string_view{document.path}.substr(document.path.find('/') + 1));
 }
 
 FirestoreQuery sessions_of(const std::string& username, std::int32_t limit) {
@@ -76,8 +64,8 @@ bool is_over(const Record& record, std::chrono::milliseconds absolute, Firestore
 }  // namespace
 
 asio::awaitable<SessionToken> FirestoreSessionStore::create(std::string username) {
-  const auto token = SessionToken::random(tags_.of(username));
-  const auto created = now();
+  const auto token = SessionToken::random(user_tag(keys_.front(), username));
+  const auto created = firestore_time();
   FirestoreFields fields;
   fields.set(kUsername, username)
       .set(kCreatedAt, created)
@@ -100,41 +88,6 @@ asio::awaitable<SessionToken> FirestoreSessionStore::create(std::string username
   co_return token;
 }
 
-asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::read(SessionToken token) {
-  return access(token,
-                [](SessionFields& /*fields*/, FirestoreFields& /*changed*/) { return true; });
-}
-
-asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::set(SessionToken token,
-                                                                         std::string field,
-                                                                         std::string value) {
-  require_changeable(field);
-  return access(token, [field = std::move(field), value = std::move(value)](
-                           SessionFields& fields, FirestoreFields& changed) {
-    fields[field] = value;
-    changed.set(field, value);
-    return true;
-  });
-}
-
-asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::increment(SessionToken token,
-                                                                               std::string field,
-                                                                               std::int64_t by) {
-  require_changeable(field);
-  return access(token, [token, field = std::move(field), by](SessionFields& fields,
-                                                             FirestoreFields& changed) {
-    const auto found = fields.find(field);
-    const auto result = sum(found == fields.end() ? "0" : found->second, by);
-    if (!result) {
-      log_corrupt_record(token, field + " cannot be incremented");
-      return false;
-    }
-    fields[field] = std::to_string(*result);
-    changed.set(field, *result);
-    return true;
-  });
-}
-
 asio::awaitable<void> FirestoreSessionStore::destroy(SessionToken token) {
   std::vector<FirestoreWrite> writes{FirestoreWrite::remove(path_of(token))};
   co_await firestore_.commit(std::move(writes));
@@ -144,9 +97,9 @@ asio::awaitable<SessionList> FirestoreSessionStore::list(std::string username) {
   const auto documents = co_await firestore_.run_query(sessions_of(username, kMaxListed));
   std::vector<SessionSummary> live;
   for (const auto& document : documents) {
-    const auto token = token_of(document);
+    const auto token = SessionToken::parse(document.path.substr(document.path.find('/') + 1));
     const auto record = record_of(document);
-    if (token && record && !is_over(*record, limits_.absolute, now())) {
+    if (token && record && !is_over(*record, limits_.absolute, firestore_time())) {
       live.push_back({*token, record->created, record->seen});
     }
   }
@@ -171,7 +124,7 @@ asio::awaitable<bool> FirestoreSessionStore::purge() {
   FirestoreQuery query{.collection = kCollection,
                        .field = kExpireAt,
                        .comparison = "LESS_THAN_OR_EQUAL",
-                       .value = now(),
+                       .value = firestore_time(),
                        .limit = kBatch};
   const auto documents = co_await firestore_.run_query(std::move(query));
   std::vector<FirestoreWrite> writes;
@@ -187,11 +140,8 @@ asio::awaitable<bool> FirestoreSessionStore::purge() {
 
 asio::awaitable<void> FirestoreSessionStore::ping() { return firestore_.ping(); }
 
-/// Renews the session and applies the change, which may refuse by returning false. It gets the
-/// fields and what is to be written, and may be called several times.
-template <typename Change>
-asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::access(SessionToken token,
-                                                                            Change change) {
+asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::access(
+    SessionToken token, std::optional<SessionChange> change) {
   const auto path = path_of(token);
   co_return co_await firestore_.run_transaction(
       path,
@@ -205,15 +155,20 @@ asio::awaitable<std::optional<SessionFields>> FirestoreSessionStore::access(Sess
           log_corrupt_record(token, "a field is missing or has the wrong type");
           co_return std::nullopt;
         }
-        const auto seen = now();
-        FirestoreFields changed;
-        if (is_over(*record, limits_.absolute, seen) || !change(record->fields, changed)) {
+        const auto seen = firestore_time();
+        if (is_over(*record, limits_.absolute, seen) || !apply(change, record->fields, token)) {
           co_return std::nullopt;
         }
-        changed.set(kSeenAt, seen)
+        FirestoreFields written;
+        if (change) {
+          const auto& text = record->fields.at(change->field);
+          const bool is_number = std::holds_alternative<std::int64_t>(change->value);
+          written.set(change->field, is_number ? FirestoreValue{std::stoll(text)} : text);
+        }
+        written.set(kSeenAt, seen)
             .set(kExpireAt,
                  std::min<FirestoreTime>(seen + limits_.idle, record->created + limits_.absolute));
-        transaction.write(FirestoreWrite::update(path, std::move(changed)));
+        transaction.write(FirestoreWrite::update(path, std::move(written)));
         co_return std::move(record->fields);
       });
 }

@@ -4,10 +4,10 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "firestore_client.hpp"
 #include "session_store.hpp"
-#include "user_tags.hpp"
 
 namespace sessions {
 
@@ -16,24 +16,19 @@ namespace sessions {
 /// which can be a day late, so it is checked with every access.
 ///
 /// Each access is an optimistic transaction: one call reads, one commits. A login counts the user's
-/// sessions, which Firestore bills as reading them. The time is
-/// this server's, so the clocks of several servers have to agree, as NTP makes them.
+/// sessions, which Firestore bills as reading them. The time is this server's, so the clocks of
+/// several servers have to agree, as NTP makes them.
 class FirestoreSessionStore : public SessionStore {
  public:
   /// Throws SettingError if the settings lead to no database.
-  FirestoreSessionStore(EventLoop& event_loop, const Settings& settings, UserTags tags,
-                        SessionLimits limits)
-      : firestore_{event_loop, settings}, tags_{std::move(tags)}, limits_{limits} {}
-  FirestoreSessionStore(EventLoop& event_loop, const FirestoreDatabase& database, UserTags tags,
-                        SessionLimits limits)
-      : firestore_{event_loop, database}, tags_{std::move(tags)}, limits_{limits} {}
+  FirestoreSessionStore(EventLoop& event_loop, const Settings& settings,
+                        std::vector<SigningKey> keys, SessionLimits limits)
+      : firestore_{event_loop, settings}, keys_{std::move(keys)}, limits_{limits} {}
+  FirestoreSessionStore(EventLoop& event_loop, const FirestoreDatabase& database,
+                        std::vector<SigningKey> keys, SessionLimits limits)
+      : firestore_{event_loop, database}, keys_{std::move(keys)}, limits_{limits} {}
 
   asio::awaitable<SessionToken> create(std::string username) override;
-  asio::awaitable<std::optional<SessionFields>> read(SessionToken token) override;
-  asio::awaitable<std::optional<SessionFields>> set(SessionToken token, std::string field,
-                                                    std::string value) override;
-  asio::awaitable<std::optional<SessionFields>> increment(SessionToken token, std::string field,
-                                                          std::int64_t by) override;
   asio::awaitable<void> destroy(SessionToken token) override;
   asio::awaitable<SessionList> list(std::string username) override;
   asio::awaitable<void> destroy_all(std::string username) override;
@@ -42,11 +37,11 @@ class FirestoreSessionStore : public SessionStore {
   asio::awaitable<void> ping() override;
 
  private:
-  template <typename Change>
-  asio::awaitable<std::optional<SessionFields>> access(SessionToken token, Change change);
+  asio::awaitable<std::optional<SessionFields>> access(
+      SessionToken token, std::optional<SessionChange> change) override;
 
   FirestoreClient firestore_;
-  const UserTags tags_;
+  const std::vector<SigningKey> keys_;
   const SessionLimits limits_;
 };
 

@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
-#include <utility>
-#include <vector>
-
-#include "session_record.hpp"
+#include <ranges>
 
 namespace sessions {
 
 asio::awaitable<SessionToken> MemorySessionStore::create(std::string username) {
-  const auto token = SessionToken::random(tags_.of(username));
+  const auto token = SessionToken::random(user_tag(keys_.front(), username));
   auto& [mutex, records] = shard_of(token.tag());
   const std::lock_guard lock{mutex};
   const auto [first, last] = records.equal_range(token.tag());
@@ -21,38 +18,8 @@ asio::awaitable<SessionToken> MemorySessionStore::create(std::string username) {
     }));
   }
   const auto now = Clock::now();
-  records.emplace(token, Record{std::move(username), {}, now, now});
+  records.emplace(token, Record{{{kUsername, std::move(username)}}, now, now});
   co_return token;
-}
-
-asio::awaitable<std::optional<SessionFields>> MemorySessionStore::read(SessionToken token) {
-  co_return access(token, [](SessionFields& /*fields*/) { return true; });
-}
-
-asio::awaitable<std::optional<SessionFields>> MemorySessionStore::set(SessionToken token,
-                                                                      std::string field,
-                                                                      std::string value) {
-  require_changeable(field);
-  co_return access(token, [&](SessionFields& fields) {
-    fields.insert_or_assign(std::move(field), std::move(value));
-    return true;
-  });
-}
-
-asio::awaitable<std::optional<SessionFields>> MemorySessionStore::increment(SessionToken token,
-                                                                            std::string field,
-                                                                            std::int64_t by) {
-  require_changeable(field);
-  co_return access(token, [&](SessionFields& fields) {
-    const auto found = fields.find(field);
-    auto result = sum(found == fields.end() ? "0" : found->second, by);
-    if (!result) {
-      log_corrupt_record(token, field + " cannot be incremented");
-      return false;
-    }
-    fields.insert_or_assign(std::move(field), std::to_string(*result));
-    return true;
-  });
 }
 
 asio::awaitable<void> MemorySessionStore::destroy(SessionToken token) {
@@ -70,12 +37,11 @@ asio::awaitable<SessionList> MemorySessionStore::list(std::string username) {
   const auto shown = [now, system_now = System::now()](Clock::time_point time) {
     return system_now - std::chrono::duration_cast<System::duration>(now - time);
   };
-  const auto tag = tags_.of(username);
+  const auto tag = user_tag(keys_.front(), username);
   auto& [mutex, records] = shard_of(tag);
   const std::lock_guard lock{mutex};
   const auto [first, last] = records.equal_range(tag);
-  for (auto session = first; session != last; ++session) {
-    const auto& [token, record] = *session;
+  for (const auto& [token, record] : std::ranges::subrange(first, last)) {
     if (now < expiry(record)) {
       live.push_back({token, shown(record.created), shown(record.last_seen)});
     }
@@ -84,7 +50,7 @@ asio::awaitable<SessionList> MemorySessionStore::list(std::string username) {
 }
 
 asio::awaitable<void> MemorySessionStore::destroy_all(std::string username) {
-  const auto tag = tags_.of(username);
+  const auto tag = user_tag(keys_.front(), username);
   auto& [mutex, records] = shard_of(tag);
   const std::lock_guard lock{mutex};
   const auto [first, last] = records.equal_range(tag);
@@ -101,15 +67,6 @@ asio::awaitable<bool> MemorySessionStore::purge() {
   co_return false;
 }
 
-std::size_t MemorySessionStore::size() {
-  std::size_t size = 0;
-  for (auto& [mutex, records] : shards_) {
-    const std::lock_guard lock{mutex};
-    size += records.size();
-  }
-  return size;
-}
-
 MemorySessionStore::Shard& MemorySessionStore::shard_of(std::string_view tag) {
   return shards_[std::hash<std::string_view>{}(tag) % shards_.size()];
 }
@@ -118,20 +75,18 @@ MemorySessionStore::Clock::time_point MemorySessionStore::expiry(const Record& r
   return std::min(record.last_seen + limits_.idle, record.created + limits_.absolute);
 }
 
-/// Renews the session and applies the change, which may refuse by returning false.
-template <typename Change>
-std::optional<SessionFields> MemorySessionStore::access(const SessionToken& token, Change change) {
+asio::awaitable<std::optional<SessionFields>> MemorySessionStore::access(
+    SessionToken token, std::optional<SessionChange> change) {
   auto& [mutex, records] = shard_of(token.tag());
   const std::lock_guard lock{mutex};
   const auto now = Clock::now();
   const auto found = records.find(token);
-  if (found == records.end() || expiry(found->second) <= now || !change(found->second.others)) {
-    return std::nullopt;
+  if (found == records.end() || expiry(found->second) <= now ||
+      !apply(change, found->second.fields, token)) {
+    co_return std::nullopt;
   }
   found->second.last_seen = now;
-  auto fields = found->second.others;
-  fields.emplace(kUsername, found->second.username);
-  return fields;
+  co_return found->second.fields;
 }
 
 }  // namespace sessions

@@ -3,16 +3,15 @@
 
 #include <array>
 #include <chrono>
-#include <cstddef>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "session_store.hpp"
-#include "user_tags.hpp"
 
 namespace sessions {
 
@@ -24,28 +23,19 @@ namespace sessions {
 /// mutex, so all of them complete on the thread that calls.
 class MemorySessionStore : public SessionStore {
  public:
-  MemorySessionStore(UserTags tags, SessionLimits limits)
-      : tags_{std::move(tags)}, limits_{limits} {}
+  MemorySessionStore(std::vector<SigningKey> keys, SessionLimits limits)
+      : keys_{std::move(keys)}, limits_{limits} {}
 
   asio::awaitable<SessionToken> create(std::string username) override;
-  asio::awaitable<std::optional<SessionFields>> read(SessionToken token) override;
-  asio::awaitable<std::optional<SessionFields>> set(SessionToken token, std::string field,
-                                                    std::string value) override;
-  asio::awaitable<std::optional<SessionFields>> increment(SessionToken token, std::string field,
-                                                          std::int64_t by) override;
   asio::awaitable<void> destroy(SessionToken token) override;
   asio::awaitable<SessionList> list(std::string username) override;
   asio::awaitable<void> destroy_all(std::string username) override;
   asio::awaitable<bool> purge() override;
 
-  /// How many records there are, expired ones that have not been purged included.
-  std::size_t size();
-
  private:
   using Clock = std::chrono::steady_clock;
   struct Record {
-    std::string username;
-    SessionFields others;  ///< but the username
+    SessionFields fields;
     Clock::time_point created;
     Clock::time_point last_seen;
   };
@@ -58,18 +48,17 @@ class MemorySessionStore : public SessionStore {
     bool operator()(const SessionToken& a, std::string_view tag) const { return a.tag() < tag; }
     bool operator()(std::string_view tag, const SessionToken& b) const { return tag < b.tag(); }
   };
-  using Records = std::map<SessionToken, Record, ByTag>;
   struct Shard {
     std::mutex mutex;
-    Records records;
+    std::map<SessionToken, Record, ByTag> records;
   };
 
   Shard& shard_of(std::string_view tag);
   Clock::time_point expiry(const Record& record) const;
-  template <typename Change>
-  std::optional<SessionFields> access(const SessionToken& token, Change change);
+  asio::awaitable<std::optional<SessionFields>> access(
+      SessionToken token, std::optional<SessionChange> change) override;
 
-  const UserTags tags_;
+  const std::vector<SigningKey> keys_;
   const SessionLimits limits_;
   std::array<Shard, 64> shards_;
 };

@@ -1,23 +1,18 @@
 #include "redis_session_store.hpp"
 
 #include <fmt/format.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <chrono>
 #include <iterator>
-#include <utility>
-#include <vector>
-
-#include "session_record.hpp"
 
 namespace sessions {
 namespace {
 
 //! [redis access]
-// Every access is this script, with or without a command that changes a field. Its first line makes
-// Redis refuse it as a whole, before it begins, where it may not write. So that most accesses write
+// Every access is this script; an empty command stands for no change. Its first line makes Redis
+// refuse it as a whole, before it begins, where it may not write. So that most accesses write
 // nothing but the field, an expiry is set a twentieth later than asked for, at most a second, and
 // again when an access would end up short of that.
 constexpr std::string_view kAccess = R"(#!lua
@@ -35,7 +30,7 @@ constexpr std::string_view kAccess = R"(#!lua
   end
   if created + absolute <= now then return false end
 
-  if command then redis.call(command, KEYS[1], field, value) end
+  if command ~= '' then redis.call(command, KEYS[1], field, value) end
   local wanted = math.min(now + idle, created + absolute)
   if expiry < wanted or expiry > wanted + 1000 then
     expiry = math.min(now + idle + math.min(1000, math.floor(idle / 20)), created + absolute)
@@ -79,7 +74,8 @@ constexpr std::string_view kTimes = R"(#!lua flags=no-writes
   local times = {}
   for i, key in ipairs(KEYS) do
     local record = redis.pcall('HMGET', key, 'createdAt', 'seenAt')
-    times[i] = record.err and {} or record
+    local created, seen = tonumber(record[1]), tonumber(record[2])
+    times[i] = created and seen and {created, seen} or {}
   end
   return times
 )";
@@ -89,6 +85,12 @@ std::string session_key(const SessionToken& token) {
 }
 
 std::string index_key(std::string_view tag) { return fmt::format("sessions-of:{{{}}}", tag); }
+
+std::string sha1(std::string_view text) {
+  std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
+  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  return fmt::format("{:02x}", fmt::join(digest, ""));
+}
 
 /// True if Redis has refused because of what is in the record.
 bool is_about_record(std::string_view error) {
@@ -112,85 +114,68 @@ std::optional<SessionFields> fields_of(const RedisReply& reply) {
   return fields;
 }
 
-std::optional<std::chrono::system_clock::time_point> time_of(const RedisReply& reply) {
-  if (reply.is_nil()) {
-    return std::nullopt;
-  }
-  std::int64_t number = 0;
-  const auto& milliseconds = reply.string();
-  const auto* end = milliseconds.data() + milliseconds.size();
-  const auto parsed = std::from_chars(milliseconds.data(), end, number);
-  if (parsed.ec != std::errc{} || parsed.ptr != end) {
-    return std::nullopt;
-  }
-  return std::chrono::system_clock::time_point{std::chrono::milliseconds{number}};
+std::chrono::system_clock::time_point time_of(const RedisReply& reply) {
+  return std::chrono::system_clock::time_point{std::chrono::milliseconds{reply.integer()}};
 }
 
 }  // namespace
 
-RedisSessionStore::RedisSessionStore(EventLoop& event_loop, RedisUrl url, UserTags tags,
-                                     SessionLimits limits)
-    : redis_{event_loop, std::move(url)},
-      tags_{std::move(tags)},
-      limits_{limits},
-      create_{kCreate},
-      access_{kAccess},
-      destroy_{kDestroy},
-      newest_{kNewest} {}
-
 asio::awaitable<SessionToken> RedisSessionStore::create(std::string username) {
-  const auto token = SessionToken::random(tags_.of(username));
-  co_await create_.run(redis_, 2, session_key(token), index_key(token.tag()), token.secret(),
-                       limits_.idle.count(), limits_.absolute.count(), limits_.per_user, username);
+  const auto token = SessionToken::random(user_tag(keys_.front(), username));
+  co_await redis_.command("EVAL", kCreate, 2, session_key(token), index_key(token.tag()),
+                          token.secret(), limits_.idle.count(), limits_.absolute.count(),
+                          limits_.per_user, username);
   co_return token;
 }
 
-asio::awaitable<std::optional<SessionFields>> RedisSessionStore::read(SessionToken token) {
-  return access(token);
-}
-
-asio::awaitable<std::optional<SessionFields>> RedisSessionStore::set(SessionToken token,
-                                                                     std::string field,
-                                                                     std::string value) {
-  require_changeable(field);
-  return access(token, "HSET", std::move(field), std::move(value));
-}
-
-asio::awaitable<std::optional<SessionFields>> RedisSessionStore::increment(SessionToken token,
-                                                                           std::string field,
-                                                                           std::int64_t by) {
-  require_changeable(field);
-  return access(token, "HINCRBY", std::move(field), by);
-}
-
 asio::awaitable<void> RedisSessionStore::destroy(SessionToken token) {
-  co_await destroy_.run(redis_, 2, session_key(token), index_key(token.tag()), token.secret());
+  co_await redis_.command("EVAL", kDestroy, 2, session_key(token), index_key(token.tag()),
+                          token.secret());
 }
 
+// Two round trips, because a script has to declare its keys, and the index has to name them first.
 asio::awaitable<SessionList> RedisSessionStore::list(std::string username) {
   SessionList list;
-  for (const auto& tag : tags_.all_of(username)) {
-    co_await add_newest(tag, list);
+  for (const auto& key : keys_) {
+    const auto tag = user_tag(key, username);
+    const auto index =
+        co_await redis_.command("EVAL", kNewest, 1, index_key(tag), SessionList::kMaxNewest);
+    list.count += static_cast<std::size_t>(index.list().at(0).integer());
+    std::vector<SessionToken> tokens;
+    for (const auto& secret : index.list().at(1).list()) {
+      if (const auto token = SessionToken::parse(fmt::format("{}.{}", tag, secret.string()))) {
+        tokens.push_back(*token);
+      }
+    }
+    if (tokens.empty()) {
+      continue;
+    }
+    std::vector<std::string> command{"EVAL", std::string{kTimes}, std::to_string(tokens.size())};
+    std::ranges::transform(tokens, std::back_inserter(command), session_key);
+    const auto times = co_await redis_.command(std::move(command));
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const auto& record = times.list().at(i).list();
+      if (!record.empty()) {
+        list.newest.push_back({tokens[i], time_of(record.at(0)), time_of(record.at(1))});
+      }
+    }
   }
   list.newest = listed(std::move(list.newest)).newest;
   co_return list;
 }
 
 asio::awaitable<void> RedisSessionStore::destroy_all(std::string username) {
-  for (const auto& tag : tags_.all_of(username)) {
-    co_await redis_.command("UNLINK", index_key(tag));
+  for (const auto& key : keys_) {
+    co_await redis_.command("UNLINK", index_key(user_tag(key, username)));
   }
 }
 
 asio::awaitable<void> RedisSessionStore::ping() { return redis_.ping(); }
 
-template <typename... Change>
-asio::awaitable<std::optional<SessionFields>> RedisSessionStore::access(SessionToken token,
-                                                                        Change... change) {
+asio::awaitable<std::optional<SessionFields>> RedisSessionStore::access(
+    SessionToken token, std::optional<SessionChange> change) {
   try {
-    co_return fields_of(co_await access_.run(redis_, 2, session_key(token), index_key(token.tag()),
-                                             token.secret(), limits_.idle.count(),
-                                             limits_.absolute.count(), change...));
+    co_return fields_of(co_await run_access(token, std::move(change)));
   } catch (const RedisError& error) {
     if (!is_about_record(error.what())) {
       throw;
@@ -200,30 +185,34 @@ asio::awaitable<std::optional<SessionFields>> RedisSessionStore::access(SessionT
   }
 }
 
-// Two round trips, because a script has to declare its keys, and the index has to name them first.
-asio::awaitable<void> RedisSessionStore::add_newest(std::string tag, SessionList& list) {
-  const auto index = co_await newest_.run(redis_, 1, index_key(tag), SessionList::kMaxNewest);
-  list.count += static_cast<std::size_t>(index.list().at(0).integer());
-  std::vector<SessionToken> tokens;
-  for (const auto& secret : index.list().at(1).list()) {
-    if (const auto token = SessionToken::parse(fmt::format("{}.{}", tag, secret.string()))) {
-      tokens.push_back(*token);
+// Nearly every request runs this script. It is sent once; afterwards its SHA-1 names it
+// (https://redis.io/commands/evalsha), which is shorter and spares Redis the reading.
+asio::awaitable<RedisReply> RedisSessionStore::run_access(SessionToken token,
+                                                          std::optional<SessionChange> change) {
+  static const std::string kName = sha1(kAccess);
+  std::string command;
+  std::string field;
+  std::string value;
+  if (change) {
+    const auto* number = std::get_if<std::int64_t>(&change->value);
+    command = number ? "HINCRBY" : "HSET";
+    field = change->field;
+    value = number ? std::to_string(*number) : std::get<std::string>(change->value);
+  }
+  const auto run = [&](std::string_view eval, std::string_view script) {
+    return redis_.command(eval, script, 2, session_key(token), index_key(token.tag()),
+                          token.secret(), limits_.idle.count(), limits_.absolute.count(), command,
+                          field, value);
+  };
+  try {
+    co_return co_await run("EVALSHA", kName);
+  } catch (const RedisError& error) {
+    if (error.code() != "NOSCRIPT") {
+      throw;
     }
   }
-  if (tokens.empty()) {
-    co_return;
-  }
-  std::vector<std::string> command{"EVAL", std::string{kTimes}, std::to_string(tokens.size())};
-  std::ranges::transform(tokens, std::back_inserter(command), session_key);
-  const auto times = co_await redis_.command(std::move(command));
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const auto& record = times.list().at(i).list();
-    const auto created = record.empty() ? std::nullopt : time_of(record.at(0));
-    const auto last_seen = record.empty() ? std::nullopt : time_of(record.at(1));
-    if (created && last_seen) {
-      list.newest.push_back({tokens[i], *created, *last_seen});
-    }
-  }
+  // Redis has not seen the script yet, or has been restarted: nothing was executed.
+  co_return co_await run("EVAL", kAccess);
 }
 
 }  // namespace sessions

@@ -3,11 +3,11 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "redis_client.hpp"
-#include "redis_script.hpp"
 #include "session_store.hpp"
-#include "user_tags.hpp"
 
 namespace sessions {
 
@@ -23,32 +23,24 @@ namespace sessions {
 /// script lie on the same one.
 class RedisSessionStore : public SessionStore {
  public:
-  RedisSessionStore(EventLoop& event_loop, RedisUrl url, UserTags tags, SessionLimits limits);
+  RedisSessionStore(EventLoop& event_loop, RedisUrl url, std::vector<SigningKey> keys,
+                    SessionLimits limits)
+      : redis_{event_loop, std::move(url)}, keys_{std::move(keys)}, limits_{limits} {}
 
   asio::awaitable<SessionToken> create(std::string username) override;
-  asio::awaitable<std::optional<SessionFields>> read(SessionToken token) override;
-  asio::awaitable<std::optional<SessionFields>> set(SessionToken token, std::string field,
-                                                    std::string value) override;
-  asio::awaitable<std::optional<SessionFields>> increment(SessionToken token, std::string field,
-                                                          std::int64_t by) override;
   asio::awaitable<void> destroy(SessionToken token) override;
   asio::awaitable<SessionList> list(std::string username) override;
   asio::awaitable<void> destroy_all(std::string username) override;
   asio::awaitable<void> ping() override;
 
  private:
-  template <typename... Change>
-  asio::awaitable<std::optional<SessionFields>> access(SessionToken token, Change... change);
-
-  asio::awaitable<void> add_newest(std::string tag, SessionList& list);
+  asio::awaitable<std::optional<SessionFields>> access(
+      SessionToken token, std::optional<SessionChange> change) override;
+  asio::awaitable<RedisReply> run_access(SessionToken token, std::optional<SessionChange> change);
 
   RedisClient redis_;
-  const UserTags tags_;
+  const std::vector<SigningKey> keys_;
   const SessionLimits limits_;
-  const RedisScript create_;
-  const RedisScript access_;
-  const RedisScript destroy_;
-  const RedisScript newest_;
 };
 
 }  // namespace sessions

@@ -8,14 +8,20 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "session_token.hpp"
 
 namespace sessions {
 
-/// The fields of a session by name. `username` says whose session it is.
+/// The fields of a session by name.
 using SessionFields = std::map<std::string, std::string, std::less<>>;
+
+/// The field that says whose session it is. Every record has it.
+inline constexpr const char* kUsername = "username";
 
 /// How long a session lives, until one of the two is over, and how many a user may have.
 struct SessionLimits {
@@ -40,6 +46,15 @@ struct SessionList {
 };
 
 //! [session store]
+/// Sets a field to a text, or adds a number to it: to 0 if there is no such field.
+struct SessionChange {
+  /// Throws std::invalid_argument unless the name is lower_snake_case and not `username`.
+  SessionChange(std::string name, std::variant<std::string, std::int64_t> text_or_number);
+
+  std::string field;
+  std::variant<std::string, std::int64_t> value;
+};
+
 /// Sessions by token. Every implementation keeps these rules:
 ///
 /// - Reading, setting and incrementing renew the idle timeout, in the same atomic step.
@@ -52,8 +67,8 @@ struct SessionList {
 ///   ServiceUnavailable.
 /// - Whose session it is never changes, for a login makes a new token.
 ///
-/// A field's name is lower_snake_case and not `username` (else std::invalid_argument), its value is
-/// UTF-8. Operations may be called on any thread, and continue on the one that completes them.
+/// A field's name is as in SessionChange, its value is UTF-8. Operations may be called on any
+/// thread, and continue on the one that completes them.
 class SessionStore {
  public:
   SessionStore() = default;
@@ -64,13 +79,17 @@ class SessionStore {
   /// Starts a session of this user under a new random token. If the user has as many as is allowed,
   /// it takes the place of the one that would expire first.
   virtual asio::awaitable<SessionToken> create(std::string username) = 0;
-  virtual asio::awaitable<std::optional<SessionFields>> read(SessionToken token) = 0;
-  virtual asio::awaitable<std::optional<SessionFields>> set(SessionToken token, std::string field,
-                                                            std::string value) = 0;
-  /// Adds to a whole number, from 0 if there is no such field.
-  virtual asio::awaitable<std::optional<SessionFields>> increment(SessionToken token,
-                                                                  std::string field,
-                                                                  std::int64_t by) = 0;
+  asio::awaitable<std::optional<SessionFields>> read(SessionToken token) {
+    return access(token, std::nullopt);
+  }
+  asio::awaitable<std::optional<SessionFields>> set(SessionToken token, std::string field,
+                                                    std::string value) {
+    return access(token, SessionChange{std::move(field), std::move(value)});
+  }
+  asio::awaitable<std::optional<SessionFields>> increment(SessionToken token, std::string field,
+                                                          std::int64_t by) {
+    return access(token, SessionChange{std::move(field), by});
+  }
   /// Ends a session, if there is one.
   virtual asio::awaitable<void> destroy(SessionToken token) = 0;
 
@@ -83,7 +102,28 @@ class SessionStore {
   virtual asio::awaitable<bool> purge() { co_return false; }
   /// Tests the connection, if there is one.
   virtual asio::awaitable<void> ping() { co_return; }
+
+ private:
+  /// Makes the change, if there is one, and does all else that the rules say of an access.
+  virtual asio::awaitable<std::optional<SessionFields>> access(
+      SessionToken token, std::optional<SessionChange> change) = 0;
 };
 //! [session store]
+
+/// True if a field may have this name: a lowercase letter, then lowercase letters, digits and
+/// underscores. So a store can keep facts of its own beside the fields, under names such as
+/// `createdAt`.
+bool is_field_name(std::string_view name);
+
+/// Makes the change, if there is one. False, and a line in the log, if the field is no number to
+/// which another can be added.
+bool apply(const std::optional<SessionChange>& change, SessionFields& fields,
+           const SessionToken& token);
+
+/// What a user gets to see of all live sessions.
+SessionList listed(std::vector<SessionSummary> sessions);
+
+/// Logs that a record was taken for no session. `problem` must not quote what is in it.
+void log_corrupt_record(const SessionToken& token, std::string_view problem);
 
 }  // namespace sessions

@@ -6,12 +6,11 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "signing_key.hpp"
-
 namespace sessions {
 namespace {
 
-constexpr std::size_t kBytes = 16;
+constexpr std::size_t kSecretBytes = 16;
+constexpr std::size_t kTagBytes = 8;
 constexpr char kSeparator = '.';
 
 bool is_digit(char digit) {
@@ -22,8 +21,8 @@ bool is_digit(char digit) {
 }  // namespace
 
 SessionToken SessionToken::random(std::string_view tag) {
-  std::string secret(kBytes, '\0');
-  if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), kBytes) != 1) {
+  std::string secret(kSecretBytes, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), kSecretBytes) != 1) {
     throw std::runtime_error{"OpenSSL has no random bytes"};
   }
   return parse(fmt::format("{}{}{}", tag, kSeparator, base64url(secret))).value();
@@ -42,9 +41,9 @@ std::optional<SessionToken> SessionToken::parse(std::string_view text) {
   return token;
 }
 
-std::string SessionToken::abbreviated() const {
-  constexpr std::size_t kShown = 4;
-  return fmt::format("{}...", text().substr(0, kTagDigits + 1 + kShown));
+std::string user_tag(const SigningKey& key, std::string_view username) {
+  // A colon is in no text that the key signs for a cookie, so a tag is never a part of a signature.
+  return base64url(key.hmac(fmt::format("user:{}", username)).substr(0, kTagBytes));
 }
 
 }  // namespace sessions

@@ -20,10 +20,6 @@ namespace {
 constexpr std::string_view kMemory = "memory:";
 constexpr std::int64_t kMaxPerUser = 10'000;  // for every login of such a user looks at all of them
 
-bool is_redis_url(const std::string& url) {
-  return url.starts_with("redis:") || url.starts_with("rediss:") || url.starts_with("unix:");
-}
-
 }  // namespace
 
 std::vector<EnvironmentVariable> session_store_variables() {
@@ -37,26 +33,23 @@ std::vector<EnvironmentVariable> session_store_variables() {
           kGceMetadataHost};
 }
 
-SessionLimits session_limits(const Settings& settings) {
-  return {.idle = std::chrono::seconds{settings.whole_number(kSessionTtl, 1)},
-          .absolute = std::chrono::seconds{settings.whole_number(kSessionMaxAge, 1,
-                                                                 kTokenLifetime.count())},
-          .per_user = settings.whole_number(kSessionMaxPerUser, 1, kMaxPerUser)};
-}
-
 std::unique_ptr<SessionStore> make_session_store(const Settings& settings, EventLoop& event_loop) {
-  const auto limits = session_limits(settings);
-  UserTags tags{signing_keys(settings)};
+  const SessionLimits limits{.idle = std::chrono::seconds{settings.whole_number(kSessionTtl, 1)},
+                             .absolute = std::chrono::seconds{settings.whole_number(
+                                 kSessionMaxAge, 1, kTokenLifetime.count())},
+                             .per_user = settings.whole_number(kSessionMaxPerUser, 1, kMaxPerUser)};
+  auto keys = signing_keys(settings);
   const auto& choice = settings[kSessionStore];
   if (choice == kMemory) {
-    return std::make_unique<MemorySessionStore>(std::move(tags), limits);
-  }
-  if (is_redis_url(choice)) {
-    return std::make_unique<RedisSessionStore>(
-        event_loop, RedisUrl::parse(kSessionStore.name, choice), std::move(tags), limits);
+    return std::make_unique<MemorySessionStore>(std::move(keys), limits);
   }
   if (choice == "firestore:") {
-    return std::make_unique<FirestoreSessionStore>(event_loop, settings, std::move(tags), limits);
+    return std::make_unique<FirestoreSessionStore>(event_loop, settings, std::move(keys), limits);
+  }
+  if (choice.starts_with("redis:") || choice.starts_with("rediss:") ||
+      choice.starts_with("unix:")) {
+    return std::make_unique<RedisSessionStore>(
+        event_loop, RedisUrl::parse(kSessionStore.name, choice), std::move(keys), limits);
   }
   throw SettingError{kSessionStore.name, "must be memory:, a Redis URL or firestore:"};
 }

@@ -16,19 +16,15 @@ inline constexpr EnvironmentVariable kSessionStore{
 inline constexpr EnvironmentVariable kSessionTtl{"SESSION_TTL", "10", "idle timeout in seconds"};
 inline constexpr EnvironmentVariable kSessionMaxAge{"SESSION_MAX_AGE", "43200",
                                                     "absolute lifetime in seconds"};
-
 inline constexpr EnvironmentVariable kSessionMaxPerUser{
     "SESSION_MAX_PER_USER", "1000", "sessions of a user; one more login ends the oldest"};
 
 /// The settings above and those of the stores.
 std::vector<EnvironmentVariable> session_store_variables();
 
-/// Reads SESSION_TTL, SESSION_MAX_AGE and SESSION_MAX_PER_USER. Throws SettingError unless they are
+/// The store that SESSION_STORE names. Throws SettingError if it names none, if a setting that this
+/// store needs is missing, or unless SESSION_TTL, SESSION_MAX_AGE and SESSION_MAX_PER_USER are
 /// whole numbers from 1, the last one to 10,000.
-SessionLimits session_limits(const Settings& settings);
-
-/// The store that SESSION_STORE names. Throws SettingError if it names none, or if a setting that
-/// this store needs is missing.
 std::unique_ptr<SessionStore> make_session_store(const Settings& settings, EventLoop& event_loop);
 
 /// For --check: prints PONG, or what is wrong and what to try, and returns the exit code 0 or 1.

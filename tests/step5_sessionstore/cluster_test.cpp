@@ -36,7 +36,7 @@ constexpr int kSessionsOfAUser = 5;
 constexpr int kGuests = 8;
 
 int slot_of_user(const std::string& username) {
-  return static_cast<int>(slot_of(fmt::format("{{{}}}", user_tags().of(username))));
+  return static_cast<int>(slot_of(fmt::format("{{{}}}", tag_of(username))));
 }
 
 /// 200 sessions that are used all the time, beside 8 guests who log in, look at the list of their
@@ -60,7 +60,7 @@ class Load {
   };
 
   explicit Load(const RedisCluster& cluster)
-      : store_{event_loop_, RedisUrl::parse("SESSION_STORE", cluster.url()), user_tags(), kLimits} {
+      : store_{event_loop_, RedisUrl::parse("SESSION_STORE", cluster.url()), test_keys(), kLimits} {
     event_loop_.wait_for(log_in());
     for (int number = 0; number < kGuests; ++number) {
       guests_.emplace_back().name = fmt::format("guest{}", number);

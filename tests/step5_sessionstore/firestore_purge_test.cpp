@@ -25,7 +25,7 @@ using testing::IsEmpty;
 class Step5FirestorePurge : public BehindFaultProxy {
  protected:
   void prepare() override {
-    store_.emplace(event_loop_, FirestoreDatabase{proxy_->url(), project_->id()}, user_tags(),
+    store_.emplace(event_loop_, FirestoreDatabase{proxy_->url(), project_->id()}, test_keys(),
                    SessionLimits{.idle = seconds{60}, .absolute = milliseconds{1}});
   }
 
@@ -112,7 +112,7 @@ TEST(Step5FirestoreBackgroundPurge, EndsAtOnceWhileFirestoreIsSilent) {
   const FirestoreProject project{emulator};
   const FirestoreFaultProxy proxy{emulator};
   EventLoop event_loop;
-  FirestoreSessionStore store{event_loop, FirestoreDatabase{proxy.url(), project.id()}, user_tags(),
+  FirestoreSessionStore store{event_loop, FirestoreDatabase{proxy.url(), project.id()}, test_keys(),
                               SessionLimits{.idle = seconds{60}, .absolute = seconds{600}}};
   emulator.freeze();
   std::optional<BackgroundPurge> purge{std::in_place, event_loop, store, milliseconds{1}};

@@ -414,7 +414,7 @@ void SessionScenarios::requests_of_sibling_hosts_are_refused() {
 
 void SessionScenarios::unknown_and_malformed_tokens_are_anonymous() {
   const Rule rule{"session.unknown"};
-  const std::string unknown{SessionToken::random(user_tags().of("alice")).text()};
+  const std::string unknown{SessionToken::random(tag_of("alice")).text()};
   for (const auto& sid : {nlohmann::json(unknown), nlohmann::json(""), nlohmann::json("../x"),
                           nlohmann::json(std::string(32, 'a')), nlohmann::json(unknown + "0"),
                           nlohmann::json(5), nlohmann::json::array(), nlohmann::json()}) {
@@ -465,9 +465,8 @@ void SessionScenarios::anonymous_visits_store_nothing() {
     client.get("/logout");
     client.post("/logout-everywhere", "");
     client.post("/login", "username=");
-    client.get(
-        "/", {cookie_header("session", cookie_with_sid(
-                                           SessionToken::random(user_tags().of("alice")).text()))});
+    client.get("/", {cookie_header("session",
+                                   cookie_with_sid(SessionToken::random(tag_of("alice")).text()))});
   }
   if (auto* redis = world().redis()) {
     EXPECT_EQ(redis->command({"DBSIZE"}), "0");

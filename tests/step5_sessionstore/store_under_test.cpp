@@ -18,9 +18,11 @@ std::string name_of(StoreKind kind) {
   return "Unknown";
 }
 
-UserTags user_tags(const std::vector<std::string>& secrets) {
-  return UserTags{{secrets.begin(), secrets.end()}};
+std::vector<SigningKey> test_keys(const std::vector<std::string>& secrets) {
+  return {secrets.begin(), secrets.end()};
 }
+
+std::string tag_of(std::string_view username) { return user_tag(test_keys().front(), username); }
 
 StoreUnderTest::StoreUnderTest(StoreKind kind) : kind_{kind} {
   if (kind == StoreKind::kRedis) {
@@ -56,14 +58,14 @@ std::unique_ptr<SessionStore> StoreUnderTest::make(EventLoop& event_loop, Sessio
                                                    const std::vector<std::string>& secrets) const {
   if (redis_) {
     return std::make_unique<RedisSessionStore>(
-        event_loop, RedisUrl::parse("SESSION_STORE", redis_->url()), user_tags(secrets), limits);
+        event_loop, RedisUrl::parse("SESSION_STORE", redis_->url()), test_keys(secrets), limits);
   }
   if (project_) {
     return std::make_unique<FirestoreSessionStore>(
         event_loop, FirestoreDatabase{"http://" + emulator_->host(), project_->id()},
-        user_tags(secrets), limits);
+        test_keys(secrets), limits);
   }
-  return std::make_unique<MemorySessionStore>(user_tags(secrets), limits);
+  return std::make_unique<MemorySessionStore>(test_keys(secrets), limits);
 }
 
 }  // namespace sessions::test

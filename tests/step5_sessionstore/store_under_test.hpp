@@ -4,6 +4,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "event_loop.hpp"
@@ -12,7 +13,8 @@
 #include "redis_process.hpp"
 #include "server_process.hpp"
 #include "session_store.hpp"
-#include "user_tags.hpp"
+#include "session_token.hpp"
+#include "signing_key.hpp"
 
 namespace sessions::test {
 
@@ -25,7 +27,9 @@ inline void PrintTo(StoreKind kind, std::ostream* out) { *out << name_of(kind); 
 /// The key of ServerProcess, and no other one.
 inline const std::vector<std::string> kTestSecrets{std::string{kTestKey}};
 
-UserTags user_tags(const std::vector<std::string>& secrets = kTestSecrets);
+std::vector<SigningKey> test_keys(const std::vector<std::string>& secrets = kTestSecrets);
+/// The tag of a user, made with the first of them.
+std::string tag_of(std::string_view username);
 
 /// A store's server, if it has one: private to one test.
 class StoreUnderTest {
@@ -38,7 +42,7 @@ class StoreUnderTest {
   StoreKind kind() const { return kind_; }
   /// The settings that make step 5 use this store.
   Environment environment() const;
-  /// A store in this process, whose tags are made with these secrets as keys.
+  /// A store in this process, whose keys have these secrets.
   std::unique_ptr<SessionStore> make(EventLoop& event_loop, SessionLimits limits,
                                      const std::vector<std::string>& secrets = kTestSecrets) const;
 
