@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
@@ -24,13 +25,12 @@ using std::chrono::steady_clock;
 
 constexpr const char* kTokenUri = "https://oauth2.googleapis.com/token";
 constexpr const char* kScope = "https://www.googleapis.com/auth/datastore";
-constexpr seconds kAssertionLifetime{3600};
+constexpr int kAssertionSeconds = 3600;
 constexpr seconds kRenewBeforeExpiry{60};
 constexpr seconds kPatience{1};  // with whoever issues tokens, while the old one still counts
 constexpr seconds kPauseAfterFailure{5};
 constexpr seconds kMetadataTime{2};
 
-/// A request with the fields of a form.
 HttpTransportRequest post_form(
     std::string url, std::initializer_list<std::pair<std::string_view, std::string>> fields) {
   std::string form;
@@ -69,9 +69,7 @@ asio::awaitable<std::string> ask(HttpTransport& http, HttpTransportRequest reque
 
 std::string assertion(const json& key, const std::string& token_uri) {
   using namespace jwt::params;
-  const auto now =
-      std::chrono::duration_cast<seconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
+  const auto now = std::time(nullptr);
   jwt::jwt_object token{algorithm("RS256"), secret(key.at("private_key").get<std::string>())};
   if (const auto id = key.value("private_key_id", ""); !id.empty()) {
     token.header().add_header("kid", id);
@@ -80,7 +78,7 @@ std::string assertion(const json& key, const std::string& token_uri) {
       .add_claim("scope", std::string{kScope})
       .add_claim("aud", token_uri)
       .add_claim("iat", now)
-      .add_claim("exp", now + kAssertionLifetime.count());
+      .add_claim("exp", now + kAssertionSeconds);
   std::error_code error;
   auto signed_token = token.signature(error);
   if (error) {
@@ -100,56 +98,51 @@ std::filesystem::path well_known_file() {
 }
 
 GoogleCredentials read_credentials(const std::filesystem::path& path) {
-  std::string problem =
-      "is neither a service account's key nor gcloud's file for an authorized user";
-  try {
-    std::ifstream file{path};
-    if (!file) {
-      throw std::runtime_error{"cannot be read"};
-    }
-    const auto content = json::parse(file);
-    const auto type = content.at("type").get<std::string>();
-    if (type == "service_account") {
-      return service_account(content);
-    }
-    if (type == "authorized_user") {
-      return authorized_user(content);
-    }
-  } catch (const json::exception&) {
-    problem = "is not a complete JSON file with credentials";
-  } catch (const std::exception& error) {
-    problem = error.what();
+  const auto unusable = [&](std::string_view problem) {
+    return SettingError{kGoogleApplicationCredentials.name,
+                        fmt::format("{} {}", path.string(), problem)};
+  };
+  std::ifstream file{path};
+  if (!file) {
+    throw unusable("cannot be read");
   }
-  throw SettingError{kGoogleApplicationCredentials.name,
-                     fmt::format("{} {}", path.string(), problem)};
+  try {
+    return credentials_of(json::parse(file));
+  } catch (const json::exception&) {
+    throw unusable("is not a complete JSON file with credentials");
+  } catch (const std::exception& error) {
+    throw unusable(error.what());
+  }
 }
 
 }  // namespace
 
-GoogleCredentials service_account(const json& key) {
-  const auto token_uri = key.value("token_uri", kTokenUri);
-  assertion(key, token_uri);
-  const auto token_request = [key, token_uri] {
-    return post_form(token_uri, {{"grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"},
-                                 {"assertion", assertion(key, token_uri)}});
-  };
-  return {token_request, key.value("project_id", ""), {}};
-}
-
-GoogleCredentials authorized_user(const json& file) {
-  const auto token_uri = file.value("token_uri", kTokenUri);
-  const auto quota_project = file.value("quota_project_id", "");
+GoogleCredentials credentials_of(const json& file) {
   const auto field = [&](const char* name) { return file.at(name).get<std::string>(); };
-  auto request = post_form(token_uri, {{"grant_type", "refresh_token"},
-                                       {"client_id", field("client_id")},
-                                       {"client_secret", field("client_secret")},
-                                       {"refresh_token", field("refresh_token")}});
-  return {[request] { return request; }, quota_project, quota_project};
+  const auto token_uri = file.value("token_uri", kTokenUri);
+  const auto type = field("type");
+  if (type == "service_account") {
+    assertion(file, token_uri);  // shows now whether the key can sign
+    const auto request = [file, token_uri] {
+      return post_form(token_uri, {{"grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"},
+                                   {"assertion", assertion(file, token_uri)}});
+    };
+    return {request, file.value("project_id", "")};
+  }
+  if (type == "authorized_user") {
+    auto request = post_form(token_uri, {{"grant_type", "refresh_token"},
+                                         {"client_id", field("client_id")},
+                                         {"client_secret", field("client_secret")},
+                                         {"refresh_token", field("refresh_token")}});
+    const auto quota_project = file.value("quota_project_id", "");
+    return {[request] { return request; }, quota_project, quota_project};
+  }
+  throw std::runtime_error{
+      "is neither a service account's key nor gcloud's file for an authorized user"};
 }
 
 GoogleCredentials metadata_server(const std::string& host) {
-  auto request = metadata_request(host, "instance/service-accounts/default/token");
-  return {[request] { return request; }, {}, {}};
+  return {[host] { return metadata_request(host, "instance/service-accounts/default/token"); }};
 }
 
 std::optional<GoogleCredentials> find_default_credentials(EventLoop& event_loop,
@@ -182,18 +175,19 @@ asio::awaitable<std::string> TokenCache::token(Deadline deadline) {
   const bool still_counts = steady_clock::now() < expires_;
   const auto patience =
       still_counts ? std::min(deadline, steady_clock::now() + kPatience) : deadline;
-  const auto turn = co_await fetching_.acquire("", patience);
-  if (turn && steady_clock::now() >= renew_at_) {
-    try {
-      co_await fetch(patience);
-    } catch (const ServiceUnavailable&) {
-      if (!still_counts) {
-        throw;
-      }
-      renew_at_ = steady_clock::now() + kPauseAfterFailure;
+  try {
+    const auto turn = co_await fetching_.acquire("", patience);
+    if (!turn) {
+      throw ServiceUnavailable{"no access token before the deadline"};
     }
-  } else if (!turn && !still_counts) {
-    throw ServiceUnavailable{"no access token before the deadline"};
+    if (steady_clock::now() >= renew_at_) {
+      co_await fetch(patience);
+    }
+  } catch (const ServiceUnavailable&) {
+    if (!still_counts) {
+      throw;
+    }
+    renew_at_ = steady_clock::now() + kPauseAfterFailure;
   }
   co_return token_;
 }

@@ -25,18 +25,15 @@ inline constexpr EnvironmentVariable kGceMetadataHost{
 struct GoogleCredentials {
   /// Makes the request whose answer is an access token; its deadline is set later.
   std::function<HttpTransportRequest()> token_request;
-  std::string project;        ///< they belong to it; empty if they do not name one
-  std::string quota_project;  ///< is charged for the calls; empty: the project that is called
+  std::string project = {};        ///< they belong to it; empty if they do not name one
+  std::string quota_project = {};  ///< is charged for the calls; empty: the project that is called
 };
 
-/// Those of a service account, from the file with its key: a signed assertion is exchanged for a
-/// token (RFC 7523, https://developers.google.com/identity/protocols/oauth2/service-account).
-/// Throws nlohmann::json::exception if `key` is incomplete, std::runtime_error if it cannot sign.
-GoogleCredentials service_account(const nlohmann::json& key);
-
-/// Those of the file that `gcloud auth application-default login` leaves: a refresh token (RFC
-/// 6749, section 6). Throws nlohmann::json::exception if it is incomplete.
-GoogleCredentials authorized_user(const nlohmann::json& file);
+/// Those of a file. With a service account's key, an assertion is signed and exchanged for a token
+/// (RFC 7523, https://developers.google.com/identity/protocols/oauth2/service-account). What
+/// `gcloud auth application-default login` leaves is a refresh token (RFC 6749, section 6). Throws
+/// nlohmann::json::exception if the file is incomplete, std::runtime_error for any other fault.
+GoogleCredentials credentials_of(const nlohmann::json& file);
 
 /// Those of the machine, from the server that every machine on Google Cloud can ask
 /// (https://cloud.google.com/compute/docs/metadata/overview). `host` may have a port.

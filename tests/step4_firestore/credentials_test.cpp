@@ -187,10 +187,10 @@ TEST_F(Step4Credentials, ATokenInItsLastMinuteWillDoWhileTheNextCannotBeHad) {
 TEST_F(Step4Credentials, AUsersProjectIsNamedAsTheOneThatPays) {
   TokenStandIn tokens;
   auto file = authorized_user_file(tokens.token_uri());
-  use(authorized_user(file));
+  use(credentials_of(file));
   wait_for(client_->get("things/a"));
   file.erase("quota_project_id");
-  use(authorized_user(file));
+  use(credentials_of(file));
   wait_for(client_->get("things/a"));
   EXPECT_THAT(proxy_->headers("x-goog-user-project"), ElementsAre("project-of-the-user", ""));
 }
