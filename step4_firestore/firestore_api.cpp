@@ -178,8 +178,8 @@ asio::awaitable<json> FirestoreApi::send_once(Call& call) {
   HttpTransportResponse response;
   try {
     response = co_await http_.send(std::move(request));
-  } catch (const HttpTransportError& error) {
-    call.may_be_applied = call.may_be_applied || error.was_sent();
+  } catch (const AnswerLost&) {
+    call.may_be_applied = true;
     throw;
   }
   const auto answer = json::parse(response.body, nullptr, /*allow_exceptions=*/false);

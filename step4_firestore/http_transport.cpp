@@ -7,6 +7,7 @@
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
+#include <future>
 #include <new>
 #include <utility>
 
@@ -46,7 +47,7 @@ int on_sending(void* was_sent, char* /*server_address*/, char* /*local_address*/
 
 }  // namespace
 
-/// One request and its answer. It belongs to the thread until `is_answered`, except for the timer.
+/// One request and its answer. Once it is posted, it belongs to the thread, except for the timer.
 struct HttpTransport::Transfer {
   Transfer(asio::io_context& event_loop, HttpTransportRequest to_send)
       : request{std::move(to_send)}, timer{event_loop, request.deadline} {
@@ -57,6 +58,9 @@ struct HttpTransport::Transfer {
         throw std::bad_alloc{};
       }
     }
+    const auto set = [this](CURLoption option, auto value) {
+      curl_easy_setopt(easy.get(), option, value);
+    };
     set(CURLOPT_URL, request.url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
@@ -75,54 +79,52 @@ struct HttpTransport::Transfer {
       set(CURLOPT_POSTFIELDS, request.body->data());
     }
     if (request.url.starts_with("http:")) {
-      set(CURLOPT_PROXY,
-          "");  // an emulator or a metadata server: both are near, no proxy knows them
+      // An emulator or a metadata server: both are near, no proxy knows them.
+      set(CURLOPT_PROXY, "");
     } else {
       set(CURLOPT_PIPEWAIT, 1L);  // share one HTTP/2 connection
     }
   }
 
-  template <typename Value>
-  void set(CURLoption option, Value value) {
-    curl_easy_setopt(easy.get(), option, value);
-  }
-
   HttpTransportRequest request;
   HttpTransportResponse response;
+  std::promise<HttpTransportResponse> answer;
   bool was_sent = false;
   std::array<char, CURL_ERROR_SIZE> reason{};
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers{nullptr, curl_slist_free_all};
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy{curl_easy_init(), curl_easy_cleanup};
-  // On the event loop.
   asio::steady_timer timer;  ///< ends at the deadline; cancelled when there is an answer
-  bool is_answered = false;
-  std::exception_ptr failure;
 };
 
 HttpTransport::HttpTransport(asio::io_context& event_loop)
-    : event_loop_{event_loop}, multi_{new_multi(), curl_multi_cleanup}, thread_{[this] {
-        run();
-      }} {}
+    : event_loop_{event_loop},
+      multi_{new_multi(), curl_multi_cleanup},
+      thread_{&HttpTransport::run, this} {}
 
 asio::awaitable<HttpTransportResponse> HttpTransport::send(HttpTransportRequest request) {
   const auto transfer = std::make_shared<Transfer>(event_loop_, std::move(request));
-  post([this, transfer] { start(transfer); });
+  auto answer = transfer->answer.get_future();
+  post([this, transfer] {
+    auto* easy = transfer->easy.get();
+    if (const auto result = curl_multi_add_handle(multi_.get(), easy); result != CURLM_OK) {
+      const ServiceUnavailable error{curl_multi_strerror(result)};
+      return finish(transfer, std::make_exception_ptr(error));
+    }
+    transfers_.emplace(easy, transfer);
+  });
   if (is_stopped_) {
     throw ClientStopped{};
   }
   std::error_code ignored;
   co_await transfer->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  if (!transfer->is_answered) {
+  if (answer.wait_for(std::chrono::seconds{0}) != std::future_status::ready) {
     post([this, transfer] {
       curl_multi_remove_handle(multi_.get(), transfer->easy.get());
       transfers_.erase(transfer->easy.get());
     });
-    throw HttpTransportError{true, fmt::format("no answer from {} in time", transfer->request.url)};
+    throw AnswerLost{fmt::format("no answer from {} in time", transfer->request.url)};
   }
-  if (transfer->failure) {
-    std::rethrow_exception(transfer->failure);
-  }
-  co_return std::move(transfer->response);
+  co_return answer.get();
 }
 
 void HttpTransport::stop() {
@@ -155,41 +157,30 @@ void HttpTransport::run() {
   }
 }
 
-void HttpTransport::start(std::shared_ptr<Transfer> transfer) {
-  auto* easy = transfer->easy.get();
-  if (const auto result = curl_multi_add_handle(multi_.get(), easy); result != CURLM_OK) {
-    const HttpTransportError error{false, curl_multi_strerror(result)};
-    return finish(std::move(transfer), std::make_exception_ptr(error));
-  }
-  transfers_.emplace(easy, std::move(transfer));
-}
-
 void HttpTransport::collect_finished() {
   int left = 0;
   while (const auto* message = curl_multi_info_read(multi_.get(), &left)) {
     const auto result = message->data.result;
-    auto transfer = std::move(transfers_.extract(message->easy_handle).mapped());
+    const auto transfer = transfers_.extract(message->easy_handle).mapped();
     auto* easy = transfer->easy.get();
     curl_multi_remove_handle(multi_.get(), easy);  // `message` is invalid now
-    std::exception_ptr failure;
     if (result == CURLE_OK) {
       curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->response.status);
+      finish(transfer, nullptr);
     } else {
       const char* reason =
           transfer->reason.front() != '\0' ? transfer->reason.data() : curl_easy_strerror(result);
-      failure = std::make_exception_ptr(HttpTransportError{transfer->was_sent, reason});
+      finish(transfer, transfer->was_sent ? std::make_exception_ptr(AnswerLost{reason})
+                                          : std::make_exception_ptr(ServiceUnavailable{reason}));
     }
-    finish(std::move(transfer), std::move(failure));
   }
 }
 
 /// Lets the coroutine that waits for an answer go on, if it still does.
-void HttpTransport::finish(std::shared_ptr<Transfer> transfer, std::exception_ptr failure) {
-  asio::post(event_loop_, [transfer = std::move(transfer), failure = std::move(failure)] {
-    transfer->failure = failure;
-    transfer->is_answered = true;
-    transfer->timer.cancel();
-  });
+void HttpTransport::finish(const std::shared_ptr<Transfer>& transfer, std::exception_ptr failure) {
+  failure ? transfer->answer.set_exception(std::move(failure))
+          : transfer->answer.set_value(std::move(transfer->response));
+  asio::post(event_loop_, [transfer] { transfer->timer.cancel(); });
 }
 
 }  // namespace sessions

@@ -22,17 +22,10 @@ namespace sessions {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-/// No complete answer came.
-class HttpTransportError : public ServiceUnavailable {
+/// A request was sent, and no complete answer came: it is unknown what became of it.
+class AnswerLost : public ServiceUnavailable {
  public:
-  HttpTransportError(bool was_sent, const std::string& reason)
-      : ServiceUnavailable{reason}, was_sent_{was_sent} {}
-
-  /// False if the server has not seen the request. Else it is unknown what became of it.
-  bool was_sent() const noexcept { return was_sent_; }
-
- private:
-  bool was_sent_;
+  using ServiceUnavailable::ServiceUnavailable;
 };
 
 struct HttpTransportRequest {
@@ -61,8 +54,8 @@ class HttpTransport {
   HttpTransport(const HttpTransport&) = delete;
   HttpTransport& operator=(const HttpTransport&) = delete;
 
-  /// An answer with any status, also an error, is returned. Throws HttpTransportError, or
-  /// ClientStopped after stop(). Can be cancelled. The transport must live until it ends.
+  /// Returns an answer with any status. Throws AnswerLost, ServiceUnavailable if nothing was sent,
+  /// or ClientStopped after stop(). Can be cancelled. The transport must live until it ends.
   asio::awaitable<HttpTransportResponse> send(HttpTransportRequest request);
 
   /// Closes all connections and fails the requests that are under way. May be called on any thread.
@@ -73,9 +66,8 @@ class HttpTransport {
 
   void post(std::function<void()> task);
   void run();
-  void start(std::shared_ptr<Transfer> transfer);
   void collect_finished();
-  void finish(std::shared_ptr<Transfer> transfer, std::exception_ptr failure);
+  void finish(const std::shared_ptr<Transfer>& transfer, std::exception_ptr failure);
 
   asio::io_context& event_loop_;
   const std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi_;
