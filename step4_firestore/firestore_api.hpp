@@ -1,19 +1,15 @@
 // The calls of Firestore's REST API, version 1
-// (https://cloud.google.com/firestore/docs/reference/rest), that a FirestoreClient and its
-// transactions share.
+// (https://cloud.google.com/firestore/docs/reference/rest), sent until they are answered.
 #pragma once
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "firestore_document.hpp"
 #include "google_credentials.hpp"
 #include "http_transport.hpp"
 
@@ -54,37 +50,39 @@ class Backoff {
   std::chrono::milliseconds longest_{25};
 };
 
-/// Lives on the event loop: everything happens on its thread. What fails for reasons of the moment
-/// is sent again until the deadline. Calls throw FirestoreError if Firestore refuses the request,
-/// ServiceUnavailable if the deadline passes, ClientStopped after stop().
+/// A call, however many times it is sent.
+struct FirestoreCall {
+  std::string method;  ///< such as "commit"
+  std::string body;
+  Deadline deadline;
+  bool token_was_refused = false;
+  bool may_be_applied = false;  ///< it was sent, and no answer told what became of it
+};
+
+/// Sends calls to one database. It lives on the event loop: everything happens on its thread.
 class FirestoreApi {
  public:
-  FirestoreApi(asio::io_context& event_loop, const FirestoreDatabase& database);
+  FirestoreApi(asio::io_context& event_loop, FirestoreDatabase database);
 
-  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path, Deadline deadline);
-  /// Applies all writes or none. Throws ServiceUnavailable if it is unknown which of the two.
-  asio::awaitable<void> commit(std::vector<FirestoreWrite> writes, Deadline deadline);
-  /// Applies each write by itself, at most 500 of them. Those whose precondition fails are skipped.
-  /// May apply a write twice, unless it has a precondition.
-  asio::awaitable<void> batch_write(std::vector<FirestoreWrite> writes, Deadline deadline);
-  asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query,
-                                                            Deadline deadline);
+  /// Returns the answer and continues on the event loop. What fails for reasons of the moment is
+  /// sent again until the deadline, so the call may be carried out more than once. Throws
+  /// FirestoreError if Firestore refuses it, ServiceUnavailable if the deadline passes,
+  /// ClientStopped after stop(). The API must live until it ends.
+  asio::awaitable<nlohmann::json> send(FirestoreCall& call);
+
+  /// The name of the database's root.
+  const std::string& documents() const { return documents_; }
 
   /// May be called on any thread.
   void stop() { http_.stop(); }
 
  private:
-  struct Call;
-
-  asio::awaitable<nlohmann::json> send(Call& call);
-  asio::awaitable<nlohmann::json> send_once(Call& call);
-  std::string body_of(const std::vector<FirestoreWrite>& writes) const;
+  asio::awaitable<nlohmann::json> send_once(FirestoreCall& call);
 
   asio::io_context& event_loop_;
+  const FirestoreDatabase database_;
+  const std::string documents_;
   HttpTransport http_;
-  const std::string documents_;  ///< name of the database's root
-  const std::string address_;    ///< URL of the same
-  std::vector<std::string> headers_;
   TokenCache tokens_;
 };
 

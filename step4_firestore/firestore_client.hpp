@@ -5,7 +5,6 @@
 #include <asio/dispatch.hpp>
 #include <asio/use_awaitable.hpp>
 #include <chrono>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "errors.hpp"
 #include "event_loop.hpp"
 #include "firestore_api.hpp"
 #include "firestore_document.hpp"
@@ -65,7 +65,7 @@ class FirestoreClient {
   FirestoreClient(EventLoop& event_loop, const Settings& settings);
   FirestoreClient(EventLoop& event_loop, const FirestoreDatabase& database);
   /// Fails the calls that are still under way.
-  ~FirestoreClient();
+  ~FirestoreClient() { api_->stop(); }
   FirestoreClient(const FirestoreClient&) = delete;
   FirestoreClient& operator=(const FirestoreClient&) = delete;
 
@@ -81,31 +81,35 @@ class FirestoreClient {
   template <typename Function>
   auto run_transaction(std::string key, Function function)
       -> std::invoke_result_t<Function&, FirestoreTransaction&> {
-    std::optional<typename std::invoke_result_t<Function&, FirestoreTransaction&>::value_type>
-        result;
-    TransactionFunction attempt{[&](FirestoreTransaction& transaction) -> asio::awaitable<void> {
-      result = co_await function(transaction);
-    }};
-    co_await run(std::move(key), std::move(attempt));
-    co_return std::move(*result);
+    const auto api = api_;
+    const auto sessions = sessions_;
+    auto& event_loop = event_loop_;
+    const auto deadline = new_deadline();
+    co_await asio::dispatch(event_loop, asio::use_awaitable);
+    const auto turn = co_await sessions->acquire(std::move(key), deadline);
+    if (!turn) {
+      throw ServiceUnavailable{"Firestore: too many transactions wait for the same session"};
+    }
+    // Who is refused often must not fall behind those who are not.
+    Backoff backoff{event_loop, std::chrono::milliseconds{100}};
+    do {
+      FirestoreTransaction transaction{api, deadline};
+      auto result = co_await function(transaction);
+      if (co_await transaction.commit()) {
+        co_return result;
+      }
+    } while (co_await backoff.wait(deadline));
+    throw ServiceUnavailable{"Firestore: others change the same document all the time"};
   }
 
   /// Reads one document outside a transaction.
-  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path) {
-    return call(&FirestoreApi::get, std::move(path));
-  }
+  asio::awaitable<std::optional<FirestoreDocument>> get(std::string path);
   /// Applies all writes or none, outside a transaction.
-  asio::awaitable<void> commit(std::vector<FirestoreWrite> writes) {
-    return call(&FirestoreApi::commit, std::move(writes));
-  }
+  asio::awaitable<void> commit(std::vector<FirestoreWrite> writes);
   /// Applies each write by itself, at most 500 of them. Those whose precondition fails are skipped.
   /// May apply a write twice, unless it has a precondition.
-  asio::awaitable<void> batch_write(std::vector<FirestoreWrite> writes) {
-    return call(&FirestoreApi::batch_write, std::move(writes));
-  }
-  asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query) {
-    return call(&FirestoreApi::run_query, std::move(query));
-  }
+  asio::awaitable<void> batch_write(std::vector<FirestoreWrite> writes);
+  asio::awaitable<std::vector<FirestoreDocument>> run_query(FirestoreQuery query);
   /// Reads a document that need not exist.
   asio::awaitable<void> ping() { co_await get("sessions/check"); }
 
@@ -113,34 +117,17 @@ class FirestoreClient {
   const std::string& description() const { return description_; }
 
  private:
-  using TransactionFunction = std::function<asio::awaitable<void>(FirestoreTransaction&)>;
+  static Deadline new_deadline() { return Deadline::clock::now() + std::chrono::seconds{5}; }
 
-  static constexpr std::chrono::seconds kTotalTime{5};
-
-  asio::awaitable<void> run(std::string key, TransactionFunction function);
-
-  /// Makes a call on the event loop. It holds the API, because this client may be gone before the
-  /// answer is there.
-  template <typename Result, typename Argument>
-  asio::awaitable<Result> call(asio::awaitable<Result> (FirestoreApi::*method)(Argument, Deadline),
-                               Argument argument) {
-    const auto api = api_;
-    co_await asio::dispatch(event_loop_.context(), asio::use_awaitable);
-    co_return co_await (*api.*method)(std::move(argument), Deadline::clock::now() + kTotalTime);
-  }
-
-  EventLoop& event_loop_;
-  std::shared_ptr<KeyedLock> sessions_;  ///< shared with the transactions that are under way
-  std::shared_ptr<FirestoreApi> api_;    ///< likewise, and with other calls
+  asio::io_context& event_loop_;
+  // Both are shared with the calls that are under way: this client may be gone before they end.
+  std::shared_ptr<KeyedLock> sessions_;
+  std::shared_ptr<FirestoreApi> api_;
   std::string description_;
 };
 
 /// For --check: prints PONG and what it spoke to, or what is wrong and what to try, and returns the
 /// exit code 0 or 1.
 int check_firestore(EventLoop& event_loop, FirestoreClient& firestore);
-
-/// Tries to reach Firestore in the background and logs a warning that names the project and where
-/// it is looked for if it cannot.
-void warn_if_unreachable(EventLoop& event_loop, FirestoreClient& firestore);
 
 }  // namespace sessions

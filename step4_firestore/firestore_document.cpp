@@ -12,7 +12,6 @@ namespace sessions {
 namespace {
 
 using nlohmann::json;
-using std::chrono::microseconds;
 
 /// RFC 3339 in UTC with up to nine digits of a second's fraction, which is what the service sends.
 FirestoreValue parse_time(const std::string& text) {
@@ -23,7 +22,7 @@ FirestoreValue parse_time(const std::string& text) {
   }
   const std::chrono::duration<double> below_a_second{std::strtod(fraction, nullptr)};
   return FirestoreTime{std::chrono::seconds{::timegm(&parts)}} +
-         std::chrono::round<microseconds>(below_a_second);
+         std::chrono::round<std::chrono::microseconds>(below_a_second);
 }
 
 FirestoreValue value_from(const json& value) {
@@ -46,20 +45,12 @@ struct ToJson {
   json operator()(const std::string& text) const { return {{"stringValue", text}}; }
   json operator()(std::int64_t number) const { return {{"integerValue", std::to_string(number)}}; }
   json operator()(FirestoreTime time) const {
-    const auto whole = std::chrono::floor<std::chrono::seconds>(time);
-    return {{"timestampValue", fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z",
-                                           fmt::gmtime(std::chrono::system_clock::to_time_t(whole)),
-                                           (time - whole).count())}};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    return {{"timestampValue", fmt::format("{:%F}T{:%T}Z", day, time - day)}};
   }
 };
 
-json to_json(const FirestoreValue& value) { return std::visit(ToJson{}, value); }
-
 }  // namespace
-
-FirestoreTime firestore_time(std::chrono::seconds ahead) {
-  return std::chrono::floor<microseconds>(std::chrono::system_clock::now()) + ahead;
-}
 
 FirestoreDocument FirestoreDocument::from_json(const json& document, std::string_view documents) {
   const auto name = document.at("name").get<std::string>();
@@ -72,48 +63,36 @@ FirestoreDocument FirestoreDocument::from_json(const json& document, std::string
           document.at("updateTime").get<std::string>()};
 }
 
-FirestoreWrite FirestoreWrite::create(std::string path, FirestoreFields fields) {
-  return {Kind::kUpdate, std::move(path), std::move(fields), {{"exists", false}}};
-}
-
-FirestoreWrite FirestoreWrite::update(std::string path, FirestoreFields fields) {
-  return {Kind::kUpdate, std::move(path), std::move(fields), {{"exists", true}}};
-}
-
-FirestoreWrite FirestoreWrite::remove(std::string path) { return {Kind::kDelete, std::move(path)}; }
-
-FirestoreWrite FirestoreWrite::verify(std::string path) { return {Kind::kVerify, std::move(path)}; }
-
 FirestoreWrite FirestoreWrite::if_unchanged(const std::optional<FirestoreDocument>& read) && {
-  if (precondition_.value("exists", read.has_value()) != read.has_value()) {
+  if (precondition.value("exists", read.has_value()) != read.has_value()) {
     throw std::logic_error{"creates a document that is there, or updates one that is not"};
   }
-  precondition_ = read ? json{{"updateTime", read->update_time}} : json{{"exists", false}};
+  precondition = read ? json{{"updateTime", read->update_time}} : json{{"exists", false}};
   return std::move(*this);
 }
 
 bool FirestoreWrite::is_visible_in(const std::optional<FirestoreDocument>& document) const {
-  if (kind_ == Kind::kUpdate) {
-    return document && std::ranges::includes(document->fields.values(), fields_.values());
+  if (operation == "update") {
+    return document && std::ranges::includes(document->fields.values(), fields.values());
   }
-  return kind_ == Kind::kVerify || !document;
+  return operation == "verify" || !document;
 }
 
 json FirestoreWrite::to_json(std::string_view documents) const {
-  const auto name = fmt::format("{}/{}", documents, path_);
+  const auto name = fmt::format("{}/{}", documents, path);
   json write;
-  if (kind_ == Kind::kUpdate) {
+  if (operation == "update") {
     write["update"]["name"] = name;
-    for (const auto& [field, value] : fields_.values()) {
-      write["update"]["fields"][field] = sessions::to_json(value);
+    for (const auto& [field, value] : fields.values()) {
+      write["update"]["fields"][field] = std::visit(ToJson{}, value);
       // Without the mask, the write would replace the whole document.
       write["updateMask"]["fieldPaths"].push_back(field);
     }
   } else {
-    write[kind_ == Kind::kDelete ? "delete" : "verify"] = name;
+    write[operation] = name;
   }
-  if (!precondition_.empty()) {
-    write["currentDocument"] = precondition_;
+  if (!precondition.empty()) {
+    write["currentDocument"] = precondition;
   }
   return write;
 }
@@ -121,8 +100,9 @@ json FirestoreWrite::to_json(std::string_view documents) const {
 json FirestoreQuery::to_json() const {
   json query;
   query["from"] = json::array({json::object({{"collectionId", collection}})});
-  query["where"]["fieldFilter"] = {
-      {"field", {{"fieldPath", field}}}, {"op", comparison}, {"value", sessions::to_json(value)}};
+  query["where"]["fieldFilter"] = {{"field", {{"fieldPath", field}}},
+                                   {"op", comparison},
+                                   {"value", std::visit(ToJson{}, value)}};
   query["limit"] = limit;
   query["offset"] = offset;
   return {{"structuredQuery", std::move(query)}};

@@ -18,7 +18,9 @@ namespace sessions {
 using FirestoreTime = std::chrono::sys_time<std::chrono::microseconds>;
 
 /// The time now, `ahead` later.
-FirestoreTime firestore_time(std::chrono::seconds ahead = {});
+inline FirestoreTime firestore_time(std::chrono::seconds ahead = {}) {
+  return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now()) + ahead;
+}
 
 /// A field's value. std::monostate stands for null, and for all types that are not used here.
 using FirestoreValue = std::variant<std::monostate, std::string, std::int64_t, FirestoreTime>;
@@ -67,41 +69,33 @@ struct FirestoreDocument {
 };
 
 /// A change of one document. Paths are "collection/id"; ids must come from a trusted place.
-class FirestoreWrite {
- public:
+struct FirestoreWrite {
   /// Makes the document; refused with ALREADY_EXISTS if there is one.
-  static FirestoreWrite create(std::string path, FirestoreFields fields);
+  static FirestoreWrite create(std::string path, FirestoreFields fields) {
+    return {"update", std::move(path), std::move(fields), {{"exists", false}}};
+  }
   /// Sets these fields and leaves others alone; refused with NOT_FOUND if there is no document.
-  static FirestoreWrite update(std::string path, FirestoreFields fields);
+  static FirestoreWrite update(std::string path, FirestoreFields fields) {
+    return {"update", std::move(path), std::move(fields), {{"exists", true}}};
+  }
   /// Deletes the document if there is one.
-  static FirestoreWrite remove(std::string path);
+  static FirestoreWrite remove(std::string path) { return {"delete", std::move(path)}; }
   /// Changes nothing: for a condition alone.
-  static FirestoreWrite verify(std::string path);
+  static FirestoreWrite verify(std::string path) { return {"verify", std::move(path)}; }
 
   /// The same, but refused with FAILED_PRECONDITION or ALREADY_EXISTS if the document is no longer
   /// as it was read; nothing stands for one that was not there. Throws std::logic_error if what was
   /// read rules out this write.
   FirestoreWrite if_unchanged(const std::optional<FirestoreDocument>& read) &&;
 
-  const std::string& path() const { return path_; }
   /// True if `document` is as this write leaves it.
   bool is_visible_in(const std::optional<FirestoreDocument>& document) const;
   nlohmann::json to_json(std::string_view documents) const;
 
- private:
-  enum class Kind { kUpdate, kDelete, kVerify };
-
-  FirestoreWrite(Kind kind, std::string path, FirestoreFields fields = {},
-                 nlohmann::json precondition = nlohmann::json::object())
-      : kind_{kind},
-        path_{std::move(path)},
-        fields_{std::move(fields)},
-        precondition_(std::move(precondition)) {}
-
-  Kind kind_;
-  std::string path_;
-  FirestoreFields fields_;
-  nlohmann::json precondition_;  ///< an empty object if there is none
+  std::string operation;  ///< "update", "delete" or "verify"
+  std::string path;
+  FirestoreFields fields = {};
+  nlohmann::json precondition = nlohmann::json::object();
 };
 
 /// Which documents of a collection to find: those whose field compares like this with the value.

@@ -18,6 +18,7 @@
 #include "pages.hpp"
 #include "program.hpp"
 #include "session_id.hpp"
+#include "store_check.hpp"
 
 namespace {
 
@@ -122,6 +123,8 @@ int main(int argc, char** argv) {
     Application application{settings, firestore};
     Routes routes;
     routes.add("/", {Method::Get}, application, &Application::home);
-    return serve(settings, event_loop, routes, [&] { warn_if_unreachable(event_loop, firestore); });
+    return serve(settings, event_loop, routes, [&] {
+      warn_if_unreachable(event_loop, firestore.ping(), firestore.description());
+    });
   });
 }
