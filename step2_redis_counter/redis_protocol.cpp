@@ -9,22 +9,10 @@
 namespace sessions {
 
 void append_command(std::string& output, const std::vector<std::string>& arguments) {
-  std::vector<const char*> texts;
-  std::vector<std::size_t> sizes;
-  texts.reserve(arguments.size());
-  sizes.reserve(arguments.size());
+  output += '*' + std::to_string(arguments.size()) + "\r\n";
   for (const auto& argument : arguments) {
-    texts.push_back(argument.data());
-    sizes.push_back(argument.size());
+    output += '$' + std::to_string(argument.size()) + "\r\n" + argument + "\r\n";
   }
-  char* bytes = nullptr;
-  const auto size = redisFormatCommandArgv(&bytes, static_cast<int>(arguments.size()), texts.data(),
-                                           sizes.data());
-  if (size < 0) {
-    throw std::bad_alloc{};
-  }
-  const std::unique_ptr<char, decltype(&redisFreeCommand)> owned{bytes, redisFreeCommand};
-  output.append(bytes, static_cast<std::size_t>(size));
 }
 
 // hiredis calls these for every element. They build our replies, so that it allocates none of its
@@ -37,8 +25,14 @@ RedisReplyReader::RedisReplyReader() : reader_{nullptr, redisReaderFree} {
                                              : add(*task, std::string{text, size});
     };
     // The type of the number of elements differs between hiredis 0.14 and 1.
-    building.createArray = [](const redisReadTask* task, auto elements) {
-      return add_list(*task, static_cast<std::size_t>(elements));
+    building.createArray = [](const redisReadTask* task, auto elements) -> void* {
+      auto& self = *static_cast<RedisReplyReader*>(task->privdata);
+      if (static_cast<std::size_t>(elements) > kMostElements) {
+        self.excess_ = "more elements";
+      } else if (self.reader_->ridx >= kDeepest) {  // how many lists are around this one
+        self.excess_ = "deeper lists";
+      }
+      return self.excess_.empty() ? add(*task, RedisReply::List{}) : nullptr;
     };
     building.createInteger = [](const redisReadTask* task, long long number) {
       return add(*task, std::int64_t{number});
@@ -62,19 +56,6 @@ void* RedisReplyReader::add(const redisReadTask& task, RedisReply::Value value) 
   }
   // Only the last element of a list can still be growing, and it does not move while it grows.
   return &static_cast<RedisReply*>(task.parent->obj)->list().emplace_back(std::move(value));
-}
-
-void* RedisReplyReader::add_list(const redisReadTask& task, std::size_t elements) {
-  int depth = 1;
-  for (const auto* outer = task.parent; outer != nullptr; outer = outer->parent) {
-    ++depth;
-  }
-  if (elements > kMostElements || depth > kDeepest) {
-    static_cast<RedisReplyReader*>(task.privdata)->excess_ =
-        elements > kMostElements ? "more elements" : "deeper lists";
-    return nullptr;
-  }
-  return add(task, RedisReply::List{});
 }
 
 void RedisReplyReader::feed(std::string_view bytes) {

@@ -1,5 +1,5 @@
-// Redis' protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/), which hiredis
-// speaks: commands into bytes, and bytes into replies.
+// Redis' protocol: commands into bytes, and bytes into replies, which hiredis reads
+// (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -15,7 +15,7 @@
 
 namespace sessions {
 
-/// Appends a command's bytes to `output`.
+/// Appends a command's bytes to `output`: a list of strings, each with its size before it.
 void append_command(std::string& output, const std::vector<std::string>& arguments);
 
 /// Takes the replies of one connection out of its bytes. What a reply may cost is bounded: a server
@@ -37,7 +37,6 @@ class RedisReplyReader {
 
  private:
   static void* add(const redisReadTask& task, RedisReply::Value value);
-  static void* add_list(const redisReadTask& task, std::size_t elements);
 
   std::size_t size_ = 0;  ///< bytes since the last complete reply
   RedisReply reply_;      ///< as far as it has arrived
