@@ -16,16 +16,13 @@ RedisUrl RedisUrl::parse(std::string_view setting, const std::string& url) {
       throw SettingError{setting, problem};
     }
   };
-  const auto require_redis_url = [&require](bool is_right) {
-    require(is_right, fmt::format("is not a Redis URL. Use {}", kRedisUrl.help));
-  };
   // libcurl wants a host, which the URL of a Unix socket does not have, and takes a path for one.
   const bool is_unix_socket = url.starts_with("unix:///");
   const auto text = is_unix_socket ? "unix://socket/" + url.substr(sizeof "unix:///" - 1) : url;
   const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed{curl_url(), curl_url_cleanup};
-  require_redis_url(text.find(":///") == std::string::npos &&
-                    curl_url_set(parsed.get(), CURLUPART_URL, text.c_str(),
-                                 CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK);
+  const bool is_url = text.find(":///") == std::string::npos &&
+                      curl_url_set(parsed.get(), CURLUPART_URL, text.c_str(),
+                                   CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
   const auto part = [&](CURLUPart which, const char* if_missing = "") -> std::string {
     char* found = nullptr;
     const auto result = curl_url_get(parsed.get(), which, &found, CURLU_URLDECODE);
@@ -36,17 +33,17 @@ RedisUrl RedisUrl::parse(std::string_view setting, const std::string& url) {
   const auto scheme = part(CURLUPART_SCHEME);
   const auto path = part(CURLUPART_PATH, "/");
   const auto query = part(CURLUPART_QUERY);
+  const bool is_socket = is_unix_socket && (query.empty() || query.starts_with("db="));
+  const bool is_server = (scheme == "redis" || scheme == "rediss") && query.empty() &&
+                         part(CURLUPART_FRAGMENT).empty();
+  require(is_url && (is_socket || is_server),
+          fmt::format("is not a Redis URL. Use {}", kRedisUrl.help));
   RedisUrl result;
   std::string database;
-  if (is_unix_socket) {
-    constexpr std::string_view kDatabase = "db=";
-    require(query.empty() || query.starts_with(kDatabase),
-            "a Unix socket's URL may only be followed by ?db=N");
+  if (is_socket) {
     result.path = path;
-    database = query.empty() ? "" : query.substr(kDatabase.size());
+    database = query.substr(query.find('=') + 1);
   } else {
-    require_redis_url((scheme == "redis" || scheme == "rediss") && query.empty() &&
-                      part(CURLUPART_FRAGMENT).empty());
     result.tls = scheme == "rediss";
     result.host = part(CURLUPART_HOST);
     if (result.host.starts_with('[')) {  // an IPv6 address
