@@ -1,6 +1,7 @@
 #include "redis_nodes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/post.hpp>
@@ -26,6 +27,22 @@ std::size_t slot_for(const RedisCommand::Arguments& arguments) {
   const std::size_t position = is_script ? 3 : 1;
   const bool has_key = arguments.size() > position && !(is_script && arguments[2] == "0");
   return has_key ? slot_of(arguments[position]) : 0;
+}
+
+/// True if another node of the cluster can execute the command, or this one in a moment.
+bool is_redirection(const RedisError& error) {
+  constexpr std::array<std::string_view, 4> kCodes{"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"};
+  return std::ranges::find(kCodes, error.code()) != kCodes.end();
+}
+
+/// True if the error says something of the server's state and nothing of the command: the same
+/// command may succeed later, or elsewhere, or once the configuration is right.
+bool is_about_server(const RedisError& error) {
+  constexpr std::array<std::string_view, 8> kCodes{
+      "LOADING", "BUSY", "MASTERDOWN", "READONLY", "OOM", "MISCONF", "NOPERM", "NOREPLICAS"};
+  return is_redirection(error) || std::ranges::find(kCodes, error.code()) != kCodes.end() ||
+         // NOPERM in a script (Redis 7.0)
+         std::string_view{error.what()}.starts_with("ERR The user executing the script");
 }
 
 asio::awaitable<void> wait_for(asio::steady_timer& timer) {
@@ -78,11 +95,11 @@ asio::awaitable<RedisReply> RedisNodes::execute(RedisCommand::Arguments argument
       if (error == nullptr) {
         co_return std::move(command->reply);
       }
-      if (!error->is_about_server()) {
+      if (!is_about_server(*error)) {
         throw RedisError{*error};
       }
       failure = std::make_exception_ptr(ServiceUnavailable{node->describe(error->what())});
-      if (!error->is_redirection()) {
+      if (!is_redirection(*error)) {
         std::rethrow_exception(failure);
       }
       auto other = redirect(*node, *command, *error);

@@ -17,12 +17,10 @@ class RedisError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 
   /// Its first word, such as WRONGTYPE.
-  std::string_view code() const;
-  /// True if it says something of the server's state and nothing of the command: the same command
-  /// may succeed later, or elsewhere, or once the configuration is right.
-  bool is_about_server() const;
-  /// True if another node of the cluster can execute it, or this one in a moment.
-  bool is_redirection() const;
+  std::string_view code() const {
+    const std::string_view text = what();
+    return text.substr(0, text.find(' '));
+  }
 };
 
 /// What Redis answered: nothing (nil), a whole number, a string, a list of replies, or an error.
