@@ -25,11 +25,6 @@ asio::awaitable<RedisReply> RedisClient::command(std::vector<std::string> argume
   return nodes_->execute(std::move(arguments));
 }
 
-asio::awaitable<std::int64_t> RedisClient::send_for_integer(std::vector<std::string> arguments) {
-  const auto reply = co_await command(std::move(arguments));
-  co_return reply.integer();
-}
-
 asio::awaitable<void> RedisClient::ping() { co_await command("PING"); }
 
 int check_redis(EventLoop& event_loop, RedisClient& redis) {

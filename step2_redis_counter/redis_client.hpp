@@ -1,12 +1,12 @@
 // Redis for coroutines: `co_await redis.hincrby(key, "visits", 1)`.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <asio/awaitable.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <type_traits>
 #include <vector>
 
 #include "errors.hpp"
@@ -43,7 +43,7 @@ class RedisClient {
   asio::awaitable<RedisReply> command(const Arguments&... arguments) {
     std::vector<std::string> texts;
     texts.reserve(sizeof...(arguments));
-    (texts.push_back(argument(arguments)), ...);
+    (texts.push_back(fmt::to_string(arguments)), ...);
     return command(std::move(texts));
   }
   /// The same for as many arguments as there happen to be.
@@ -52,9 +52,10 @@ class RedisClient {
   //! [hincrby]
   /// Adds `increment` to a field of a hash, from 0 if there is none, and returns the new value
   /// (https://redis.io/commands/hincrby).
-  asio::awaitable<std::int64_t> hincrby(std::string_view key, std::string_view field,
+  asio::awaitable<std::int64_t> hincrby(std::string key, std::string field,
                                         std::int64_t increment) {
-    return send_for_integer({"HINCRBY", argument(key), argument(field), argument(increment)});
+    const auto reply = co_await command("HINCRBY", key, field, increment);
+    co_return reply.integer();
   }
   //! [hincrby]
 
@@ -62,16 +63,6 @@ class RedisClient {
   asio::awaitable<void> ping();
 
  private:
-  template <typename Argument>
-  static std::string argument(const Argument& value) {
-    if constexpr (std::is_integral_v<Argument>) {
-      return std::to_string(value);
-    } else {
-      return std::string{value};
-    }
-  }
-  asio::awaitable<std::int64_t> send_for_integer(std::vector<std::string> arguments);
-
   EventLoop& event_loop_;
   std::shared_ptr<RedisNodes> nodes_;
 };
