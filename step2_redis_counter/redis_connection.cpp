@@ -24,11 +24,9 @@ void RedisCommand::complete(std::exception_ptr failure) {
   }
 }
 
-RedisConnection::RedisConnection(asio::io_context& event_loop, RedisUrl url,
-                                 std::shared_ptr<asio::ssl::context> tls)
+RedisConnection::RedisConnection(asio::io_context& event_loop, RedisUrl url)
     : event_loop_{event_loop},
       url_{std::move(url)},
-      tls_{std::move(tls)},
       pause_timer_{event_loop, RedisCommand::Clock::now()} {}
 
 asio::awaitable<void> RedisConnection::execute(std::shared_ptr<RedisCommand> command) {
@@ -95,16 +93,15 @@ asio::awaitable<void> RedisConnection::run() {
   const auto self = shared_from_this();
   try {
     co_await pause_timer_.async_wait(asio::use_awaitable);
-    stream_ = co_await RedisStream::open(event_loop_, url_, tls_);
+    stream_ = co_await RedisStream::open(event_loop_, url_);
     if (state_ == State::kConnecting) {
       state_ = State::kReady;
       for (auto& command : std::exchange(waiting_, {})) {
         write(std::move(command));
       }
-      co_await stream_->receive([this](RedisReply reply) {
-        handle(std::move(reply));
-        return state_ == State::kReady || !sent_.empty();
-      });
+      while (state_ == State::kReady || !sent_.empty()) {
+        handle(co_await stream_->receive());
+      }
     }
   } catch (const std::exception& error) {
     failure_ = error.what();

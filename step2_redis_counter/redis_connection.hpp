@@ -3,7 +3,6 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
-#include <asio/ssl/context.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
@@ -54,9 +53,7 @@ class RedisUnreachable : public ServiceUnavailable {
 /// Connects when the first command needs it, and again after a failure. Lives on the event loop.
 class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
  public:
-  /// `tls` is null for a connection without.
-  RedisConnection(asio::io_context& event_loop, RedisUrl url,
-                  std::shared_ptr<asio::ssl::context> tls);
+  RedisConnection(asio::io_context& event_loop, RedisUrl url);
 
   const RedisUrl& url() const { return url_; }
   bool is_idle() const { return sent_.empty() && waiting_.empty(); }
@@ -90,7 +87,6 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
 
   asio::io_context& event_loop_;
   const RedisUrl url_;
-  const std::shared_ptr<asio::ssl::context> tls_;
   State state_ = State::kDisconnected;
   std::shared_ptr<RedisStream> stream_;                ///< null unless connected
   std::deque<std::shared_ptr<RedisCommand>> waiting_;  ///< for the connection

@@ -71,8 +71,7 @@ std::size_t slot_of(std::string_view key) {
 
 RedisNodes::RedisNodes(asio::io_context& event_loop, RedisUrl seed)
     : event_loop_{event_loop},
-      tls_{seed.tls ? std::make_shared<asio::ssl::context>(redis_tls()) : nullptr},
-      seed_{std::make_shared<RedisConnection>(event_loop, seed, tls_)},
+      seed_{std::make_shared<RedisConnection>(event_loop, seed)},
       nodes_{{seed.without_password(), seed_}},
       deadline_timer_{event_loop},
       pause_timer_{event_loop},
@@ -152,7 +151,7 @@ RedisNodes::Node RedisNodes::named_by(const RedisConnection& from, std::string_v
   url.port = port;
   auto& node = nodes_[url.without_password()];
   if (!node) {
-    node = std::make_shared<RedisConnection>(event_loop_, std::move(url), tls_);
+    node = std::make_shared<RedisConnection>(event_loop_, std::move(url));
   }
   return node;
 }

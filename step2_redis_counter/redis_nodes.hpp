@@ -3,7 +3,6 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
-#include <asio/ssl/context.hpp>
 #include <asio/steady_timer.hpp>
 #include <cstddef>
 #include <deque>
@@ -52,7 +51,6 @@ class RedisNodes : public std::enable_shared_from_this<RedisNodes> {
   void adopt(const RedisConnection& from, const RedisReply& reply);
 
   asio::io_context& event_loop_;
-  const std::shared_ptr<asio::ssl::context> tls_;
   const Node seed_;
   std::map<std::string, Node> nodes_;  ///< by their URLs without password
   std::vector<Node> slots_;            ///< empty without a cluster

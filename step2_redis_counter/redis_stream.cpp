@@ -1,16 +1,17 @@
 #include "redis_stream.hpp"
 
 #include <fmt/format.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 
-#include <asio/ip/tcp.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/ssl/context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
@@ -28,38 +29,43 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{1000};
 
-/// The addresses that a host's name stands for. A name server may be silent for a minute, and
-/// asio's own resolver lets its io_context, and so the end of the program, wait for that. So each
-/// question is asked on a thread that nobody waits for and that owns what it works on.
-asio::awaitable<std::vector<Endpoint>> look_up(asio::io_context& event_loop, std::string host,
-                                               std::string port) {
-  std::packaged_task<std::vector<Endpoint>()> question{[host, port] {
-    asio::io_context context;
-    std::vector<Endpoint> endpoints;
-    for (const auto& found : asio::ip::tcp::resolver{context}.resolve(
-             host, port, asio::ip::resolver_base::address_configured)) {
-      endpoints.emplace_back(found.endpoint());
-    }
-    return endpoints;
-  }};
+std::vector<Endpoint> addresses_of(const std::string& host, const std::string& port) {
+  addrinfo wanted{};
+  wanted.ai_flags = AI_ADDRCONFIG;
+  wanted.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(host.c_str(), port.c_str(), &wanted, &found); error != 0) {
+    throw std::runtime_error{::gai_strerror(error)};
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned{found, ::freeaddrinfo};
+  std::vector<Endpoint> addresses;
+  for (const auto* entry = found; entry != nullptr; entry = entry->ai_next) {
+    addresses.emplace_back(entry->ai_addr, entry->ai_addrlen);
+  }
+  return addresses;
+}
+
+/// The server's addresses. A name server may be silent for a minute, and asio's resolver lets its
+/// io_context, and so the end of the program, wait for that. So each question is asked on a thread
+/// that nobody waits for. It may outlive main(), so it uses nothing that ends with that, as asio's
+/// error categories do.
+asio::awaitable<std::vector<Endpoint>> look_up(asio::io_context& event_loop, RedisUrl url) {
+  if (!url.path.empty()) {
+    co_return std::vector<Endpoint>(1, asio::local::stream_protocol::endpoint{url.path});
+  }
+  std::packaged_task<std::vector<Endpoint>()> question{
+      [host = url.host, port = url.port] { return addresses_of(host, port); }};
   auto answer = question.get_future();
   std::thread{std::move(question)}.detach();
   asio::steady_timer pause{event_loop};
   for (milliseconds waited{0}; answer.wait_for(milliseconds{0}) != std::future_status::ready;) {
     if (waited++ == kPatience) {
-      throw std::runtime_error{fmt::format("no answer yet to what the address of {} is", host)};
+      throw std::runtime_error{fmt::format("no answer yet to what the address of {} is", url.host)};
     }
     pause.expires_after(milliseconds{1});
     co_await pause.async_wait(asio::use_awaitable);
   }
   co_return answer.get();
-}
-
-asio::awaitable<std::vector<Endpoint>> endpoints_of(asio::io_context& event_loop, RedisUrl url) {
-  if (url.path.empty()) {
-    co_return co_await look_up(event_loop, url.host, url.port);
-  }
-  co_return std::vector<Endpoint>(1, asio::local::stream_protocol::endpoint{url.path});
 }
 
 // Nothing tells a client that a firewall or a load balancer has forgotten an idle connection: they
@@ -77,23 +83,28 @@ void keep_alive(int socket) {
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-}  // namespace
-
-asio::ssl::context redis_tls() {
-  asio::ssl::context context{asio::ssl::context::tls_client};
-  context.set_default_verify_paths();
-  context.set_verify_mode(asio::ssl::verify_peer);
-  SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
-  return context;
+/// Trusts the authorities that OpenSSL trusts (the system's, or those of SSL_CERT_FILE and
+/// SSL_CERT_DIR). Reading them takes milliseconds, so all connections share it.
+asio::ssl::context& tls_context() {
+  static asio::ssl::context shared = [] {
+    asio::ssl::context context{asio::ssl::context::tls_client};
+    context.set_default_verify_paths();
+    context.set_verify_mode(asio::ssl::verify_peer);
+    SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
+    return context;
+  }();
+  return shared;
 }
+
+}  // namespace
 
 // A name can stand for several addresses, as localhost does for 127.0.0.1 and ::1, and Redis need
 // not listen on the first one.
-asio::awaitable<std::shared_ptr<RedisStream>> RedisStream::open(
-    asio::io_context& event_loop, RedisUrl url, std::shared_ptr<asio::ssl::context> tls) {
+asio::awaitable<std::shared_ptr<RedisStream>> RedisStream::open(asio::io_context& event_loop,
+                                                                RedisUrl url) {
   std::string failure = "has no address";
-  for (const auto& endpoint : co_await endpoints_of(event_loop, url)) {
-    const auto stream = std::make_shared<RedisStream>(event_loop, tls);
+  for (const auto& endpoint : co_await look_up(event_loop, url)) {
+    const auto stream = std::make_shared<RedisStream>(event_loop, url);
     asio::steady_timer patience{event_loop, kPatience};
     patience.async_wait([stream](const std::error_code& cancelled) {
       if (!cancelled) {
@@ -101,8 +112,8 @@ asio::awaitable<std::shared_ptr<RedisStream>> RedisStream::open(
       }
     });
     try {
-      co_await stream->connect(endpoint, url.host);
-      co_await stream->log_in(url);
+      co_await stream->connect(endpoint);
+      co_await stream->log_in();
       co_return stream;
     } catch (const RedisError&) {
       throw;  // this is the right server, and it has refused us
@@ -113,26 +124,27 @@ asio::awaitable<std::shared_ptr<RedisStream>> RedisStream::open(
   throw std::runtime_error{failure};
 }
 
-RedisStream::RedisStream(asio::io_context& event_loop, std::shared_ptr<asio::ssl::context> tls)
-    : event_loop_{event_loop}, tls_context_{std::move(tls)}, socket_{event_loop} {
-  if (tls_context_) {
-    tls_.emplace(socket_, *tls_context_);
+RedisStream::RedisStream(asio::io_context& event_loop, RedisUrl url)
+    : event_loop_{event_loop}, url_{std::move(url)}, socket_{event_loop} {
+  if (url_.tls) {
+    tls_.emplace(socket_, tls_context());
   }
 }
 
-asio::awaitable<void> RedisStream::connect(Endpoint endpoint, std::string host) {
+asio::awaitable<void> RedisStream::connect(Endpoint endpoint) {
   std::error_code error;
   co_await socket_.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
   throw_if(error);
-  if (endpoint.protocol().family() != AF_UNIX) {
+  if (url_.path.empty()) {
     keep_alive(socket_.native_handle());
   }
   if (tls_) {
-    co_await shake_hands(std::move(host));
+    co_await shake_hands();
   }
 }
 
-asio::awaitable<void> RedisStream::shake_hands(std::string host) {
+asio::awaitable<void> RedisStream::shake_hands() {
+  const auto& host = url_.host;
   auto* session = tls_->native_handle();
   // A server with several names needs to be told which one is meant (SNI). Addresses are not sent.
   const bool is_address = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host.c_str()) == 1;
@@ -156,42 +168,37 @@ asio::awaitable<void> RedisStream::shake_hands(std::string host) {
   throw_if(error);
 }
 
-asio::awaitable<void> RedisStream::log_in(RedisUrl url) {
-  if (!url.password.empty()) {
-    std::vector<std::string> auth{"AUTH", url.username, url.password};
-    if (url.username.empty()) {
-      auth.erase(auth.begin() + 1);
+asio::awaitable<void> RedisStream::log_in() {
+  std::vector<std::vector<std::string>> commands;
+  if (!url_.password.empty()) {
+    auto& auth = commands.emplace_back(1, "AUTH");
+    if (!url_.username.empty()) {
+      auth.push_back(url_.username);
     }
-    co_await require_success(std::move(auth));
+    auth.push_back(url_.password);
   }
-  if (url.database != 0) {  // not every managed service knows SELECT
-    std::vector<std::string> select{"SELECT", std::to_string(url.database)};
-    co_await require_success(std::move(select));
+  if (url_.database != 0) {  // not every managed service knows SELECT
+    commands.push_back({"SELECT", std::to_string(url_.database)});
   }
   // Whoever accepts the connection may still be silent, or loading, or no Redis at all.
-  co_await require_success(std::vector<std::string>(1, "PING"));
-}
-
-asio::awaitable<void> RedisStream::require_success(std::vector<std::string> command) {
-  send(command);
-  std::optional<RedisReply> reply;
-  co_await receive([&reply](RedisReply arrived) {
-    if (std::exchange(reply, std::move(arrived))) {
-      throw std::runtime_error{
-          "a reply to no command"};  // not to be taken for that to the next one
+  commands.emplace_back(1, "PING");
+  for (const auto& command : commands) {
+    send(command);
+    const auto reply = co_await receive();
+    if (const auto* error = reply.error()) {
+      throw RedisError{*error};
     }
-    return false;
-  });
-  if (const auto* error = reply->error()) {
-    throw RedisError{*error};
+  }
+  if (replies_.next()) {  // not to be taken for that to the next command
+    throw std::runtime_error{"a reply to no command"};
   }
 }
 
 void RedisStream::send(const std::vector<std::string>& arguments) {
-  append_command(unsent_, arguments);
-  if (!std::exchange(is_sending_, true)) {
+  if (unsent_.empty() && sending_.empty()) {
     asio::post(event_loop_, [self = shared_from_this()] { self->send_now(); });
   }
+  append_command(unsent_, arguments);
 }
 
 // With a callback, for a coroutine costs some 3,000 instructions more when one command is sent.
@@ -201,9 +208,7 @@ void RedisStream::send_now() {
     self->sending_.clear();
     if (error) {
       self->close(error.message());
-    } else if (self->unsent_.empty()) {
-      self->is_sending_ = false;
-    } else {
+    } else if (!self->unsent_.empty()) {
       self->send_now();
     }
   };
@@ -214,8 +219,9 @@ void RedisStream::send_now() {
   }
 }
 
-asio::awaitable<void> RedisStream::receive(std::function<bool(RedisReply)> handle) {
-  for (bool is_more = true; is_more;) {
+asio::awaitable<RedisReply> RedisStream::receive() {
+  auto reply = replies_.next();
+  while (!reply) {
     std::error_code error;
     auto token = asio::redirect_error(asio::use_awaitable, error);
     auto reading = tls_ ? tls_->async_read_some(asio::buffer(input_), token)
@@ -223,10 +229,9 @@ asio::awaitable<void> RedisStream::receive(std::function<bool(RedisReply)> handl
     const auto size = co_await std::move(reading);
     throw_if(error);
     replies_.feed({input_.data(), size});
-    while (auto reply = replies_.next()) {
-      is_more = handle(std::move(*reply));
-    }
+    reply = replies_.next();
   }
+  co_return std::move(*reply);
 }
 
 void RedisStream::close(std::string reason) {
