@@ -1,8 +1,5 @@
 #include "redis_client.hpp"
 
-#include <asio/post.hpp>
-#include <future>
-
 #include "redis_nodes.hpp"
 #include "store_check.hpp"
 
@@ -12,14 +9,7 @@ RedisClient::RedisClient(EventLoop& event_loop, RedisUrl url)
     : event_loop_{event_loop},
       nodes_{std::make_shared<RedisNodes>(event_loop.context(), std::move(url))} {}
 
-RedisClient::~RedisClient() {
-  std::promise<void> stopped;
-  asio::post(event_loop_.context(), [this, &stopped] {
-    nodes_->stop();
-    stopped.set_value();
-  });
-  stopped.get_future().wait();
-}
+RedisClient::~RedisClient() { event_loop_.wait_for(nodes_->stop()); }
 
 asio::awaitable<RedisReply> RedisClient::command(std::vector<std::string> arguments) {
   return nodes_->execute(std::move(arguments));

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <asio/async_result.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
-#include <asio/dispatch.hpp>
+#include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <stdexcept>
+#include <system_error>
 
 namespace sessions {
 namespace {
@@ -18,104 +18,81 @@ constexpr std::chrono::milliseconds kLongestPause{500};
 
 }  // namespace
 
-void RedisCommand::complete(std::exception_ptr failure) {
-  if (const auto go_on = std::exchange(waiting, nullptr)) {
-    go_on(std::move(failure));
-  }
-}
-
 RedisConnection::RedisConnection(asio::io_context& event_loop, RedisUrl url)
     : event_loop_{event_loop},
       url_{std::move(url)},
-      pause_timer_{event_loop, RedisCommand::Clock::now()} {}
+      pause_timer_{event_loop, std::chrono::milliseconds{0}} {}
 
-asio::awaitable<void> RedisConnection::execute(std::shared_ptr<RedisCommand> command) {
-  return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr)>(
-      [this](auto handler, std::shared_ptr<RedisCommand> started) {
-        const auto waiting = std::make_shared<decltype(handler)>(std::move(handler));
-        started->waiting = [waiting](std::exception_ptr failure) {
-          asio::dispatch(asio::get_associated_executor(*waiting),
-                         [waiting, failure] { std::move (*waiting)(failure); });
-        };
-        submit(std::move(started));
-      },
-      asio::use_awaitable, std::move(command));
-}
-
-void RedisConnection::give_up(RedisCommand& command) {
-  auto problem = fmt::format("no {} within {} ms", command.is_sent ? "reply" : "connection",
-                             RedisCommand::kTime.count());
-  if (!command.is_sent && !failure_.empty()) {
-    problem += fmt::format(" ({})", failure_);
+asio::awaitable<RedisReply> RedisConnection::execute(std::shared_ptr<RedisCommand> command) {
+  command->failure = nullptr;
+  if (stream_ && !is_draining_) {
+    write(command);
+  } else {
+    waiting_.push_back(command);
+    if (!std::exchange(is_running_, true)) {
+      asio::co_spawn(event_loop_, run(), asio::detached);
+    }
   }
-  // Replies carry no name, so a connection that owes one for too long is of no use any more. But a
-  // command that was redirected has used most of its time elsewhere.
-  if (command.is_sent && command.redirections == 0) {
-    state_ = State::kDraining;
-    stream_->close(problem);
+  std::error_code answered;
+  co_await command->timer.async_wait(asio::redirect_error(asio::use_awaitable, answered));
+  if (!command->reply && !command->failure) {
+    give_up(*command);
   }
-  command.complete(std::make_exception_ptr(ServiceUnavailable{describe(problem)}));
+  if (command->failure) {
+    std::rethrow_exception(command->failure);
+  }
+  co_return *std::exchange(command->reply, std::nullopt);
 }
 
 void RedisConnection::stop() {
-  state_ = State::kDraining;
+  is_draining_ = true;
   pause_timer_.cancel();
-  waiting_.clear();
-  sent_.clear();
   if (stream_) {
     stream_->close("stopped");
   }
+  const auto failure = std::make_exception_ptr(ClientStopped{});
+  fail(waiting_, failure);
+  fail(sent_, failure);
 }
 
 std::string RedisConnection::describe(std::string_view problem) const {
   return fmt::format("Redis at {}: {}", url_.without_password(), problem);
 }
 
-void RedisConnection::submit(std::shared_ptr<RedisCommand> command) {
-  command->server = this;
-  if (state_ == State::kReady) {
-    write(std::move(command));
-    return;
-  }
-  waiting_.push_back(std::move(command));
-  if (state_ == State::kDisconnected) {
-    start();
-  }
-}
-
-void RedisConnection::start() {
-  state_ = State::kConnecting;
-  asio::co_spawn(event_loop_, run(), asio::detached);
-}
-
-// The life of one connection.
+// Connects, and again after a failure, for as long as commands wait for that.
 asio::awaitable<void> RedisConnection::run() {
   const auto self = shared_from_this();
-  try {
-    co_await pause_timer_.async_wait(asio::use_awaitable);
-    stream_ = co_await RedisStream::open(event_loop_, url_);
-    if (state_ == State::kConnecting) {
-      state_ = State::kReady;
+  while (!waiting_.empty()) {
+    try {
+      co_await pause_timer_.async_wait(asio::use_awaitable);
+      stream_ = co_await RedisStream::open(event_loop_, url_);
       for (auto& command : std::exchange(waiting_, {})) {
         write(std::move(command));
       }
-      while (state_ == State::kReady || !sent_.empty()) {
+      while (!is_draining_ || !sent_.empty()) {
         handle(co_await stream_->receive());
       }
+    } catch (const std::exception& error) {
+      failure_ = error.what();
     }
-  } catch (const std::exception& error) {
-    failure_ = error.what();
+    pause_ = std::clamp(2 * pause_, kFirstPause, kLongestPause);
+    pause_timer_.expires_after(pause_);
+    is_draining_ = false;
+    const auto problem = describe(failure_);
+    fail(sent_, std::make_exception_ptr(ServiceUnavailable{problem}));
+    if (!std::exchange(stream_, nullptr)) {
+      fail(waiting_, std::make_exception_ptr(RedisUnreachable{problem}));
+    }
   }
-  clean_up();
+  is_running_ = false;
 }
 
 void RedisConnection::write(std::shared_ptr<RedisCommand> command) {
-  if (!command->waiting) {
+  if (command->failure) {
     return;  // its time was up before there was a connection
   }
   if (std::exchange(command->asking, false)) {
-    stream_->send({"ASKING"});
-    sent_.push_back(nullptr);
+    write(std::make_shared<RedisCommand>(event_loop_, RedisCommand::Arguments{"ASKING"}));
   }
   stream_->send(command->arguments);
   command->is_sent = true;
@@ -129,41 +106,39 @@ void RedisConnection::handle(RedisReply reply) {
   }
   const auto command = std::move(sent_.front());
   sent_.pop_front();
-  if (!command) {
-    return;
-  }
   command->is_sent = false;
   if (error == nullptr || error->code() != "READONLY") {
     pause_ = {};
     command->reply = std::move(reply);
-    command->complete(nullptr);
+    command->timer.cancel();
     return;
   }
   // The server was the primary and is a replica now. Its name may mean another server by now, so
   // what it has been sent is waited for, and then the command is sent on the next connection.
   failure_ = error->what();
-  state_ = State::kDraining;
+  is_draining_ = true;
   waiting_.push_back(command);
 }
 
-void RedisConnection::clean_up() {
-  pause_ = std::clamp<RedisCommand::Clock::duration>(2 * pause_, kFirstPause, kLongestPause);
-  pause_timer_.expires_after(pause_);
-  state_ = State::kDisconnected;
-  const auto problem = describe(failure_);
-  const auto lost = std::exchange(sent_, {});
-  if (!std::exchange(stream_, nullptr)) {
-    for (const auto& command : std::exchange(waiting_, {})) {
-      command->complete(std::make_exception_ptr(RedisUnreachable{problem}));
-    }
+void RedisConnection::give_up(RedisCommand& command) {
+  auto problem = fmt::format("no {} within {} ms", command.is_sent ? "reply" : "connection",
+                             RedisCommand::kTime.count());
+  if (!command.is_sent && !failure_.empty()) {
+    problem += fmt::format(" ({})", failure_);
   }
-  for (const auto& command : lost) {
-    if (command) {
-      command->complete(std::make_exception_ptr(ServiceUnavailable{problem}));
-    }
+  // Replies carry no name, so a connection that owes one for too long is of no use any more. But a
+  // command that was redirected has used most of its time elsewhere.
+  if (command.is_sent && command.redirections == 0) {
+    is_draining_ = true;
+    stream_->close(problem);
   }
-  if (!waiting_.empty() && state_ == State::kDisconnected) {
-    start();
+  command.failure = std::make_exception_ptr(ServiceUnavailable{describe(problem)});
+}
+
+void RedisConnection::fail(Commands& commands, const std::exception_ptr& failure) {
+  for (const auto& command : std::exchange(commands, {})) {
+    command->failure = failure;
+    command->timer.cancel();
   }
 }
 

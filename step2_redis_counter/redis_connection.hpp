@@ -7,8 +7,8 @@
 #include <chrono>
 #include <deque>
 #include <exception>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,28 +19,23 @@
 
 namespace sessions {
 
-class RedisConnection;
-
 /// A command from its start to its reply.
 struct RedisCommand {
   using Arguments = std::vector<std::string>;
-  using Clock = std::chrono::steady_clock;
 
   /// For everything together: connections, redirections, and the reply.
   static constexpr std::chrono::milliseconds kTime{1000};
 
-  explicit RedisCommand(Arguments words) : arguments{std::move(words)} {}
-  /// Lets the coroutine that waits go on, if one does.
-  void complete(std::exception_ptr failure);
+  RedisCommand(asio::io_context& event_loop, Arguments words)
+      : arguments{std::move(words)}, timer{event_loop, kTime} {}
 
   const Arguments arguments;
-  const Clock::time_point deadline = Clock::now() + kTime;
+  asio::steady_timer timer;  ///< ends with its time, or is cancelled by a reply or a failure
   int redirections = 0;
-  bool asking = false;                ///< to be sent with ASKING (https://redis.io/commands/asking)
-  bool is_sent = false;               ///< and not answered yet
-  RedisConnection* server = nullptr;  ///< the last that has got it
-  RedisReply reply;
-  std::function<void(std::exception_ptr)> waiting;  ///< continues the coroutine
+  bool asking = false;   ///< to be sent with ASKING (https://redis.io/commands/asking)
+  bool is_sent = false;  ///< and not answered yet
+  std::optional<RedisReply> reply;
+  std::exception_ptr failure;  ///< why there will be no reply
 };
 
 /// There is no connection to Redis, and the command has not been sent.
@@ -61,39 +56,32 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   /// Sends a command, after connecting if need be, and waits for its reply, which can be an error.
   /// Throws RedisUnreachable if the command was not sent, ServiceUnavailable if nobody
   /// knows whether it was executed. The caller keeps the connection alive.
-  asio::awaitable<void> execute(std::shared_ptr<RedisCommand> command);
-  /// Ends the wait for a command whose time is up.
-  void give_up(RedisCommand& command);
-  /// Closes the connection and forgets the commands, without completing them.
+  asio::awaitable<RedisReply> execute(std::shared_ptr<RedisCommand> command);
+  /// Closes the connection and fails the commands. Not used again afterwards.
   void stop();
 
   /// `problem` and where it is.
   std::string describe(std::string_view problem) const;
 
  private:
-  enum class State {
-    kDisconnected,
-    kConnecting,
-    kReady,
-    kDraining  ///< to be closed once what was sent is answered, or at once
-  };
+  using Commands = std::deque<std::shared_ptr<RedisCommand>>;
 
-  void submit(std::shared_ptr<RedisCommand> command);
-  void start();
   asio::awaitable<void> run();
   void write(std::shared_ptr<RedisCommand> command);
   void handle(RedisReply reply);
-  void clean_up();
+  void give_up(RedisCommand& command);
+  static void fail(Commands& commands, const std::exception_ptr& failure);
 
   asio::io_context& event_loop_;
   const RedisUrl url_;
-  State state_ = State::kDisconnected;
-  std::shared_ptr<RedisStream> stream_;                ///< null unless connected
-  std::deque<std::shared_ptr<RedisCommand>> waiting_;  ///< for the connection
-  std::deque<std::shared_ptr<RedisCommand>> sent_;     ///< null for ASKING
+  bool is_running_ = false;              ///< connected, or about to be
+  bool is_draining_ = false;             ///< to be closed once what was sent is answered
+  std::shared_ptr<RedisStream> stream_;  ///< null unless connected
+  Commands waiting_;                     ///< for the connection
+  Commands sent_;
   asio::steady_timer pause_timer_;
-  RedisCommand::Clock::duration pause_{};  ///< before the next attempt to connect
-  std::string failure_;                    ///< of the last attempt
+  std::chrono::milliseconds pause_{};  ///< before the next attempt to connect
+  std::string failure_;                ///< of the last attempt
 };
 
 }  // namespace sessions

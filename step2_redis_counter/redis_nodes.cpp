@@ -5,14 +5,13 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/post.hpp>
-#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
+#include <chrono>
 #include <utility>
 
 namespace sessions {
 namespace {
-
-using Clock = RedisCommand::Clock;
 
 constexpr std::size_t kSlots = 16384;
 /// Two nodes that hand a slot over can name each other for a moment.
@@ -45,11 +44,6 @@ bool is_about_server(const RedisError& error) {
          std::string_view{error.what()}.starts_with("ERR The user executing the script");
 }
 
-asio::awaitable<void> wait_for(asio::steady_timer& timer) {
-  std::error_code stopped;
-  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
-}
-
 }  // namespace
 
 std::size_t slot_of(std::string_view key) {
@@ -72,10 +66,7 @@ std::size_t slot_of(std::string_view key) {
 RedisNodes::RedisNodes(asio::io_context& event_loop, RedisUrl seed)
     : event_loop_{event_loop},
       seed_{std::make_shared<RedisConnection>(event_loop, seed)},
-      nodes_{{seed.without_password(), seed_}},
-      deadline_timer_{event_loop},
-      pause_timer_{event_loop},
-      refresh_timer_{event_loop, Clock::now()} {}
+      nodes_{{seed.without_password(), seed_}} {}
 
 // The life of one command.
 asio::awaitable<RedisReply> RedisNodes::execute(RedisCommand::Arguments arguments) {
@@ -84,41 +75,42 @@ asio::awaitable<RedisReply> RedisNodes::execute(RedisCommand::Arguments argument
   if (!std::exchange(has_asked_, true)) {
     refresh_soon();
   }
-  const auto command = start(std::move(arguments));
+  const auto command = std::make_shared<RedisCommand>(event_loop_, std::move(arguments));
   auto node = node_for(*command);
   for (;;) {
-    std::exception_ptr failure;
+    if (is_stopped_) {
+      throw ClientStopped{};
+    }
+    std::string problem;
     try {
-      co_await node->execute(command);
-      const auto* error = command->reply.error();
+      auto reply = co_await node->execute(command);
+      const auto* error = reply.error();
       if (error == nullptr) {
-        co_return std::move(command->reply);
+        co_return std::move(reply);
       }
       if (!is_about_server(*error)) {
         throw RedisError{*error};
       }
-      failure = std::make_exception_ptr(ServiceUnavailable{node->describe(error->what())});
+      problem = node->describe(error->what());
       if (!is_redirection(*error)) {
-        std::rethrow_exception(failure);
+        throw ServiceUnavailable{problem};
       }
       auto other = redirect(*node, *command, *error);
       if (other && ++command->redirections <= kRedirectionsWithoutPause) {
         node = std::move(other);
         continue;
       }
-    } catch (const RedisUnreachable&) {
+    } catch (const RedisUnreachable& error) {
       if (slots_.empty()) {
         throw;
       }
-      failure = std::current_exception();
+      problem = error.what();
       refresh_soon();  // a replica may have taken over
     }
-    if (pause_timer_.expiry() <= Clock::now()) {
-      pause_timer_.expires_after(kPause);
-    }
-    co_await wait_for(pause_timer_);
-    if (is_stopped_ || command->deadline <= Clock::now()) {
-      std::rethrow_exception(failure);
+    asio::steady_timer pause{event_loop_, kPause};
+    co_await pause.async_wait(asio::use_awaitable);
+    if (command->timer.expiry() <= std::chrono::steady_clock::now()) {
+      throw ServiceUnavailable{problem};
     }
     command->redirections = 1;
     command->asking = false;
@@ -126,19 +118,12 @@ asio::awaitable<RedisReply> RedisNodes::execute(RedisCommand::Arguments argument
   }
 }
 
-void RedisNodes::stop() {
+asio::awaitable<void> RedisNodes::stop() {
   is_stopped_ = true;
-  deadline_timer_.cancel();
-  pause_timer_.cancel();
-  refresh_timer_.cancel();
   for (const auto& [address, node] : nodes_) {
     node->stop();
   }
-  for (const auto& started : std::exchange(commands_, {})) {
-    if (const auto command = started.lock()) {
-      command->complete(std::make_exception_ptr(ClientStopped{}));
-    }
-  }
+  co_await asio::post(event_loop_, asio::use_awaitable);  // they fail before it goes on here
 }
 
 RedisNodes::Node RedisNodes::named_by(const RedisConnection& from, std::string_view host,
@@ -182,40 +167,6 @@ RedisNodes::Node RedisNodes::redirect(const RedisConnection& from, RedisCommand&
   return node;
 }
 
-std::shared_ptr<RedisCommand> RedisNodes::start(RedisCommand::Arguments arguments) {
-  if (is_stopped_) {
-    throw ClientStopped{};
-  }
-  while (!commands_.empty() && commands_.front().expired()) {
-    commands_.pop_front();
-  }
-  auto command = std::make_shared<RedisCommand>(std::move(arguments));
-  commands_.push_back(command);
-  if (!std::exchange(is_checking_, true)) {
-    asio::co_spawn(event_loop_, check_deadlines(), asio::detached);
-  }
-  return command;
-}
-
-// All commands have the same time, so the oldest is due first.
-asio::awaitable<void> RedisNodes::check_deadlines() {
-  const auto self = shared_from_this();
-  while (!commands_.empty()) {
-    auto oldest = commands_.front().lock();
-    if (oldest && oldest->deadline > Clock::now()) {
-      deadline_timer_.expires_at(oldest->deadline);
-      oldest.reset();
-      co_await wait_for(deadline_timer_);
-      continue;
-    }
-    commands_.pop_front();
-    if (oldest) {
-      oldest->server->give_up(*oldest);
-    }
-  }
-  is_checking_ = false;
-}
-
 void RedisNodes::refresh_soon() {
   if (!std::exchange(is_refreshing_, true)) {
     asio::co_spawn(event_loop_, refresh(), asio::detached);
@@ -224,21 +175,25 @@ void RedisNodes::refresh_soon() {
 
 asio::awaitable<void> RedisNodes::refresh() {
   const auto self = shared_from_this();
-  co_await wait_for(refresh_timer_);
   const auto nodes = nodes_;  // in turn, for the first may be the one that is gone
   for (const auto& [address, node] : nodes) {
+    if (is_stopped_) {
+      co_return;
+    }
     try {
-      const auto question = start({"CLUSTER", "SLOTS"});
-      co_await node->execute(question);
-      if (question->reply.error() == nullptr) {
-        adopt(*node, question->reply);
+      const auto question =
+          std::make_shared<RedisCommand>(event_loop_, RedisCommand::Arguments{"CLUSTER", "SLOTS"});
+      const auto reply = co_await node->execute(question);
+      if (reply.error() == nullptr) {
+        adopt(*node, reply);
       }
       break;  // also if this is no cluster, or we may not ask: then MOVED says what we need
     } catch (const std::exception&) {
       // Another node may know more.
     }
   }
-  refresh_timer_.expires_after(kPauseOfRefresh);
+  asio::steady_timer pause{event_loop_, kPauseOfRefresh};
+  co_await pause.async_wait(asio::use_awaitable);
   is_refreshing_ = false;
 }
 

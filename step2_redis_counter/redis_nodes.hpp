@@ -3,9 +3,7 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
 #include <cstddef>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -32,8 +30,8 @@ class RedisNodes : public std::enable_shared_from_this<RedisNodes> {
   /// May be called on any thread; continues on the event loop. Throws ServiceUnavailable if Redis
   /// cannot be reached or cannot answer now, RedisError if it refuses the command.
   asio::awaitable<RedisReply> execute(RedisCommand::Arguments arguments);
-  /// Closes the connections for good and fails all commands.
-  void stop();
+  /// Closes the connections for good, fails all commands, and waits until they have.
+  asio::awaitable<void> stop();
 
  private:
   using Node = std::shared_ptr<RedisConnection>;
@@ -43,9 +41,6 @@ class RedisNodes : public std::enable_shared_from_this<RedisNodes> {
   const Node& node_for(const RedisCommand& command) const;
   /// Where a command has to go instead; null if it has to wait.
   Node redirect(const RedisConnection& from, RedisCommand& command, const RedisError& error);
-  /// The time of a command begins.
-  std::shared_ptr<RedisCommand> start(RedisCommand::Arguments arguments);
-  asio::awaitable<void> check_deadlines();
   void refresh_soon();
   asio::awaitable<void> refresh();
   void adopt(const RedisConnection& from, const RedisReply& reply);
@@ -54,12 +49,6 @@ class RedisNodes : public std::enable_shared_from_this<RedisNodes> {
   const Node seed_;
   std::map<std::string, Node> nodes_;  ///< by their URLs without password
   std::vector<Node> slots_;            ///< empty without a cluster
-
-  std::deque<std::weak_ptr<RedisCommand>> commands_;  ///< the oldest first
-  asio::steady_timer deadline_timer_;
-  asio::steady_timer pause_timer_;
-  asio::steady_timer refresh_timer_;
-  bool is_checking_ = false;
   bool is_refreshing_ = false;
   bool has_asked_ = false;
   bool is_stopped_ = false;
