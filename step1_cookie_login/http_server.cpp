@@ -29,7 +29,7 @@ namespace Http = Pistache::Http;
 namespace Tcp = Pistache::Tcp;
 
 constexpr std::chrono::seconds kDrainTime{10};
-// Who has just been accepted is counted by then.
+// Who is just being connected or accepted is seen by then.
 constexpr std::chrono::milliseconds kQuietTime{100};
 // How long somebody may be connected before a request comes, once no more are accepted.
 constexpr std::chrono::seconds kNewcomerTime{1};
@@ -60,11 +60,15 @@ int max_connections() {
   return static_cast<int>((all - std::min<rlim_t>(taken, all)) / 2);
 }
 
+/// Returns when nothing has been busy for kQuietTime, or after `patience`.
 template <typename Predicate>
-void wait_until(Predicate predicate, std::chrono::milliseconds patience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!predicate() && std::chrono::steady_clock::now() < deadline) {
+void wait_until_quiet(Predicate is_busy, std::chrono::milliseconds patience) {
+  const auto start = std::chrono::steady_clock::now();
+  auto last_busy = start;
+  for (auto now = start; now - last_busy < kQuietTime && now - start < patience;) {
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    now = std::chrono::steady_clock::now();
+    last_busy = is_busy() ? now : last_busy;
   }
 }
 
@@ -98,12 +102,12 @@ void let_the_queue_run_empty(int listener) {
                                           BPF_STMT(BPF_RET | BPF_K, 0xffff'ffff)}};
   const sock_fprog filter{drop_if_syn.size(), drop_if_syn.data()};
   ::setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
-  wait_until(
+  wait_until_quiet(
       [listener] {
         tcp_info information{};
         socklen_t size = sizeof information;
-        return ::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &information, &size) != 0 ||
-               information.tcpi_unacked == 0;  // of a listening socket: the queue's length
+        return ::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &information, &size) == 0 &&
+               information.tcpi_unacked > 0;  // of a listening socket: the queue's length
       },
       kNewcomerTime);
 }
@@ -150,17 +154,9 @@ void HttpServer::stop() {
   // descriptor takes the number of the socket that listens: that one is closed, the kernel refuses
   // new clients, and Pistache's acceptor hears no more of it.
   ::dup3(STDERR_FILENO, listener_, O_CLOEXEC);
-  const auto start = std::chrono::steady_clock::now();
-  auto last_busy = start;
-  wait_until(
-      [&] {
-        const auto now = std::chrono::steady_clock::now();
-        const bool is_busy =
-            state_->in_flight > 0 || (state_->newcomers > 0 && now - start < kNewcomerTime);
-        last_busy = is_busy ? now : last_busy;
-        return now - last_busy > kQuietTime;
-      },
-      kDrainTime);
+  wait_until_quiet([this] { return state_->in_flight > 0 || state_->newcomers > 0; },
+                   kNewcomerTime);
+  wait_until_quiet([this] { return state_->in_flight > 0; }, kDrainTime);
 }
 
 std::string host_of_url(const std::string& host) {
