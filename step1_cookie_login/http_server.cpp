@@ -29,8 +29,11 @@ namespace Http = Pistache::Http;
 namespace Tcp = Pistache::Tcp;
 
 constexpr std::chrono::seconds kDrainTime{10};
-// Who is just being connected or accepted is seen by then.
-constexpr std::chrono::milliseconds kQuietTime{100};
+// Who is just being connected is in the queue by then. Not longer: who asks for a connection in
+// this time asks again after a second.
+constexpr std::chrono::milliseconds kHandshakeTime{10};
+// Who has just been accepted is counted by then.
+constexpr std::chrono::milliseconds kAcceptTime{100};
 // How long somebody may be connected before a request comes, once no more are accepted.
 constexpr std::chrono::seconds kNewcomerTime{1};
 
@@ -60,12 +63,13 @@ int max_connections() {
   return static_cast<int>((all - std::min<rlim_t>(taken, all)) / 2);
 }
 
-/// Returns when nothing has been busy for kQuietTime, or after `patience`.
+/// Returns when nothing has been busy for `quiet_time`, or after `patience`.
 template <typename Predicate>
-void wait_until_quiet(Predicate is_busy, std::chrono::milliseconds patience) {
+void wait_until_quiet(Predicate is_busy, std::chrono::milliseconds quiet_time,
+                      std::chrono::milliseconds patience) {
   const auto start = std::chrono::steady_clock::now();
   auto last_busy = start;
-  for (auto now = start; now - last_busy < kQuietTime && now - start < patience;) {
+  for (auto now = start; now - last_busy < quiet_time && now - start < patience;) {
     std::this_thread::sleep_for(std::chrono::milliseconds{1});
     now = std::chrono::steady_clock::now();
     last_busy = is_busy() ? now : last_busy;
@@ -109,7 +113,7 @@ void let_the_queue_run_empty(int listener) {
         return ::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &information, &size) == 0 &&
                information.tcpi_unacked > 0;  // of a listening socket: the queue's length
       },
-      kNewcomerTime);
+      kHandshakeTime, kNewcomerTime);
 }
 
 std::unique_ptr<Http::Endpoint> start_endpoint(const ServerOptions& options,
@@ -154,9 +158,9 @@ void HttpServer::stop() {
   // descriptor takes the number of the socket that listens: that one is closed, the kernel refuses
   // new clients, and Pistache's acceptor hears no more of it.
   ::dup3(STDERR_FILENO, listener_, O_CLOEXEC);
-  wait_until_quiet([this] { return state_->in_flight > 0 || state_->newcomers > 0; },
+  wait_until_quiet([this] { return state_->in_flight > 0 || state_->newcomers > 0; }, kAcceptTime,
                    kNewcomerTime);
-  wait_until_quiet([this] { return state_->in_flight > 0; }, kDrainTime);
+  wait_until_quiet([this] { return state_->in_flight > 0; }, kAcceptTime, kDrainTime);
 }
 
 std::string host_of_url(const std::string& host) {

@@ -215,7 +215,7 @@ void RedisFaultScenarios::stops_after_request_in_flight_is_answered() {
   EXPECT_TRUE(wait_until(
       [&] {
         try {
-          RawConnection another{server().url()};
+          RawConnection another{server().url(), RawConnection::Reader::kFast, milliseconds{100}};
           return false;
         } catch (const std::system_error&) {
           return true;

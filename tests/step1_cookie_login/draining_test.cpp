@@ -24,7 +24,7 @@ class Step3Draining : public StepTest {
   }
   static bool refuses_clients(const ServerProcess& server) {
     try {
-      const RawConnection client{server.url()};
+      const RawConnection client{server.url(), RawConnection::Reader::kFast, milliseconds{100}};
       return false;
     } catch (const std::system_error&) {
       return true;
@@ -65,7 +65,7 @@ TEST_F(Step3Draining, NobodyWhoIsConnectedIsLost) {
         clients.emplace_back([&] {
           try {
             while (true) {
-              RawConnection visit{stopped.url()};
+              RawConnection visit{stopped.url(), RawConnection::Reader::kFast, milliseconds{100}};
               try {
                 visit.send(request);
                 visit.read_response();
@@ -75,7 +75,7 @@ TEST_F(Step3Draining, NobodyWhoIsConnectedIsLost) {
               }
             }
           } catch (const std::system_error&) {
-            // refused: the server ends
+            // not accepted: the server ends
           }
         });
       }
