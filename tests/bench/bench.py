@@ -45,7 +45,7 @@ class Effort:
     memory_seconds: int
 
 
-FULL = Effort(rounds=3, warm_up=2, seconds=5, memory_seconds=600)
+FULL = Effort(rounds=3, warm_up=1, seconds=3, memory_seconds=120)
 QUICK = Effort(rounds=1, warm_up=1, seconds=2, memory_seconds=60)
 
 
@@ -236,7 +236,9 @@ def own_latency(contender, stores, effort):
 
 def idle_connections(contender, stores, effort):
     """Many clients that keep their connection and do nothing: the others are still served."""
-    print(f"{contender.name}: {IDLE_CONNECTIONS} idle connections", flush=True)
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(IDLE_CONNECTIONS, descriptors // 2 - 500)  # the server has two for each, and keeps some for itself
+    print(f"{contender.name}: {count} idle connections", flush=True)
     request = b"GET /login HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
     def visit(connection):
@@ -246,7 +248,7 @@ def idle_connections(contender, stores, effort):
 
     with contender.running(stores) as servers, contextlib.ExitStack() as stack:
         idle = []
-        for _ in range(IDLE_CONNECTIONS):
+        for _ in range(count):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", servers.port), timeout=20))
             visit(connection)
             idle.append(connection)
@@ -256,7 +258,7 @@ def idle_connections(contender, stores, effort):
             raise load.Wrong(f"beside idle connections: {run}")
         for connection in idle:
             visit(connection)
-    return (f"{contender.name} with {IDLE_CONNECTIONS:,} idle keep-alive connections: {resident:.1f} MiB "
+    return (f"{contender.name} with {count:,} idle keep-alive connections: {resident:.1f} MiB "
             f"resident, {run.per_second:,.0f} requests/s over {CONNECTIONS[0]} others, p99 "
             f"{run.p99_ms:.1f} ms; all idle connections were answered afterwards.")
 

@@ -135,7 +135,7 @@ def settled_total(port, visitors):
 def checked_wrk(ports, connections, seconds, visitors, browser=False):
     """The same, and compares what the server counted with what wrk received. When time is up, wrk
     leaves one request under way on each connection, which may or may not have been counted. A server
-    that breaks down under the load has failed once more than wrk saw."""
+    that breaks down under the load, or counts wrongly, has failed once more than wrk saw."""
     run = Run(0, seconds, 0, 0, 0, 0)
     try:
         wait_until_available(ports[0], visitors)
@@ -146,7 +146,8 @@ def checked_wrk(ports, connections, seconds, visitors, browser=False):
         return dataclasses.replace(run, socket_errors=run.socket_errors + 1)
     counted = after - visits * len(visitors) - before
     if run.failed == 0 and not run.requests <= counted <= run.requests + connections:
-        raise Wrong(f"{run.requests} answers were received, but {counted} visits were counted")
+        print(f"{run.requests} answers were received, but {counted} visits were counted", flush=True)
+        return dataclasses.replace(run, socket_errors=run.socket_errors + 1)
     return run
 
 
