@@ -273,6 +273,8 @@ def memory_over_time(contender, stores, effort):
         requests = 0
         for _ in range(parts):
             run = load.checked_wrk(servers.ports, CONNECTIONS[0], effort.memory_seconds // parts, visitors)
+            if run.failed:
+                raise load.Wrong(f"under load for long: {run}")
             requests += run.requests
             samples.append(servers.resident_mib())
     shown = ", ".join(f"{sample:.1f}" for sample in samples)

@@ -79,6 +79,17 @@ def stores(name):
             yield {"REDIS_URL": url, "SESSION_STORE": url}
 
 
+def few_and_many(program, read=total):
+    """What FEW and what MANY requests cost. Ends this program if another one that is needed is missing."""
+    missing = lacking(program.name)
+    if missing:
+        print(f"{missing} is not installed. Run ./tutorial setup")
+        sys.exit(1 if os.environ.get("CI") else SKIPPED)
+    with stores(program.name) as environment:
+        environment |= {"SECRET_KEY": secrets.token_hex(32), "QUIET": "1"}
+        return [instructions(program, environment, requests, read) for requests in (FEW, MANY)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", type=pathlib.Path)
@@ -86,13 +97,7 @@ def main():
     arguments = parser.parse_args()
     name = arguments.program.name
 
-    missing = lacking(name)
-    if missing:
-        print(f"{missing} is not installed. Run ./tutorial setup")
-        return 1 if os.environ.get("CI") else SKIPPED
-    with stores(name) as environment:
-        environment |= {"SECRET_KEY": secrets.token_hex(32), "QUIET": "1"}
-        few, many = (instructions(arguments.program, environment, n) for n in (FEW, MANY))
+    few, many = few_and_many(arguments.program)
     measured = (many - few) // (MANY - FEW)
 
     figures = json.loads(FIGURES.read_text())

@@ -7,7 +7,6 @@ other, and the difference is what the additional requests cost.
 
 import pathlib
 import re
-import secrets
 import subprocess
 import sys
 
@@ -36,11 +35,7 @@ def inclusive(callgrind_output):
 
 
 def main():
-    program = pathlib.Path(sys.argv[1])
-    with count_instructions.stores(program.name) as environment:
-        environment |= {"SECRET_KEY": secrets.token_hex(32), "QUIET": "1"}
-        few, many = (count_instructions.instructions(program, environment, n, inclusive)
-                     for n in (count_instructions.FEW, count_instructions.MANY))
+    few, many = count_instructions.few_and_many(pathlib.Path(sys.argv[1]), inclusive)
     cost = {part: (many[part] - few[part]) // (count_instructions.MANY - count_instructions.FEW) for part in many}
     total = cost.pop("all")
     rest = total - sum(count for part, count in cost.items() if not part.startswith("-"))

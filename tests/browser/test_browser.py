@@ -118,8 +118,9 @@ class Step1Browser(BrowserTest):
         self.addCleanup(browser.close)
         self.addCleanup(tools.close)
         self.log_in(browser, "alice")
-        tools.show_cookies_of(browser)
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        row = tools.show_cookie_of(browser, "session")
+        self.assertIn("✓", row)  # HttpOnly
+        self.assertIn("Lax", row)
         tools.screenshot(SCREENSHOTS / "cookies.png")
 
     def test_sets_a_cookie_that_goes_when_the_browser_closes(self):
@@ -180,7 +181,6 @@ class Step4Browser(BrowserTest):
             self.assertEqual(self.greeting(first), (count, greeting))
         self.assertEqual(self.greeting(second)[0], 1)
         self.assertNotEqual(first.cookies()["session_id"]["value"], second.cookies()["session_id"]["value"])
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         for name, browser in (("first", first), ("second", second)):
             browser.screenshot(SCREENSHOTS / f"step4_{name}.png")
 
@@ -207,7 +207,6 @@ class Step5Tests:
         self.wait_for(laptop, "Sessions of alice")
         self.assertEqual(laptop.text().count("last seen"), 2)
         self.assertEqual(laptop.text().count("(this one)"), 1)
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         laptop.screenshot(SCREENSHOTS / "step5.png")
         laptop.click("input[type=submit]")
         self.wait_for(laptop, "You are not logged in")

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-import pathlib
 import re
 import shutil
 import subprocess
@@ -26,7 +25,8 @@ _CHOOSE_COOKIES = """
   const items = inside(document).filter((element) => element.role === 'treeitem');
   const above = items.findIndex((item) => item.textContent.trim() === 'Cookies');
   items[above + 1]?.dispatchEvent(new MouseEvent('mousedown', {bubbles: true, composed: true}));
-  return inside(document).some((element) => element.localName === 'td' && element.textContent === 'session');
+  const name = inside(document).find((element) => element.localName === 'td' && element.textContent === arguments[0]);
+  return name ? [...name.parentElement.children].map((cell) => cell.textContent) : [];
 """
 
 
@@ -109,16 +109,18 @@ class Browser:
         """Runs a command of the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/)."""
         return self._send("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
-    def show_cookies_of(self, other):
-        """Opens the developer tools of another browser's page, with its cookies, as a page of this one."""
+    def show_cookie_of(self, other, name):
+        """Opens the developer tools of another browser's page, with its cookies, as a page of this one. Returns the cookie's row."""
         with urllib.request.urlopen(f"http://{other._debugger}/json") as answer:
             page = next(target["id"] for target in json.load(answer) if target["type"] == "page")
         self.open(f"http://{other._debugger}/devtools/inspector.html?panel=resources&ws={other._debugger}/devtools/page/{page}")
         self.run("localStorage.setItem('screencast-enabled', 'false'); location.reload()")
-        wait_until(lambda: self.run(_CHOOSE_COOKIES), "the developer tools list the page's cookies")
+        wait_until(lambda: self.run(_CHOOSE_COOKIES, name), f"the developer tools list the cookie {name}")
+        return self.run(_CHOOSE_COOKIES, name)
 
     def screenshot(self, path):
-        pathlib.Path(path).write_bytes(base64.b64decode(self._send("GET", "/screenshot")))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(self._send("GET", "/screenshot")))
 
     def close(self):
         self._send("DELETE", "")

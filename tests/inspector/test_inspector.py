@@ -113,7 +113,6 @@ class InspectorTest(test_browser.BrowserTest):
         self.page.devtools("Emulation.setEmulatedMedia", features=[])
 
     def shoot(self, name):
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.devtools("Emulation.setDeviceMetricsOverride", width=1600, height=1150, deviceScaleFactor=1, mobile=False)
         self.page.run("return Promise.allSettled(document.getAnimations().map(({finished}) => finished)).then(() => null)")
         self.page.screenshot(SCREENSHOTS / f"{name}.png")
