@@ -12,7 +12,7 @@ from exercises.tool.catalogue import load
 from exercises.tool.grade import Grader
 from exercises.tool.sandbox import SUBMISSION_USER, Limits
 
-from .processes import processes_of
+from .processes import left_of
 from .zoo import ZOO, write_zoo
 
 
@@ -39,7 +39,7 @@ class Zoo(unittest.TestCase):
         self.assertRegex(outcome.output, r"Max processes +77 +77")
         loop = sandbox.run(["sh", "-c", "setsid sleep 60 & sleep 60"], SUBMISSION_USER, Limits(1), {})
         self.assertTrue(loop.timed_out)
-        self.assertEqual(processes_of(range(sandbox.first_user, sandbox.first_user + 3)), [])
+        self.assertEqual(left_of(range(sandbox.first_user, sandbox.first_user + 3)), [])
 
     def test_each_is_graded_as_what_it_is(self):
         users = range(self.grader.sandbox.first_user, self.grader.sandbox.first_user + 3)
@@ -54,7 +54,7 @@ class Zoo(unittest.TestCase):
                 self.assertEqual(result.score, 3 if animal.expected == "passed" else result.score)
                 if animal.expected != "passed":
                     self.assertLess(result.score, 3)
-                self.assertEqual(processes_of(users), [])
+                self.assertEqual(left_of(users), [])
                 self.assertLess(result.seconds, 100)
                 print(f"{name}: {result.status} {result.score:g} ({result.reason}) {result.seconds} s", flush=True)
 

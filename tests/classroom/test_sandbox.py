@@ -11,7 +11,7 @@ import unittest
 from exercises.tool.catalogue import ROOT
 from exercises.tool.sandbox import CHECK_USER, KEPT_OUTPUT, SERVER_USER, SUBMISSION_USER, Limits, Sandbox, probe
 
-from .processes import processes_of
+from .processes import left_of
 
 PYTHON = "/usr/bin/python3"  # also where this runs by another, in somebody's home
 
@@ -73,9 +73,9 @@ class Protections(unittest.TestCase):
     def test_orphan_ends_with_the_sandbox(self):
         outcome = self.run_script("setsid sh -c 'sleep 77 & sleep 77' & sleep 77", seconds=1)
         self.assertTrue(outcome.timed_out)
-        self.assertEqual(processes_of(self.users), [])
+        self.assertEqual(left_of(self.users), [])
         self.run_script("setsid sleep 77 >/dev/null 2>&1 & exit 0")
-        self.assertEqual(processes_of(self.users), [])
+        self.assertEqual(left_of(self.users), [])
 
     def test_memory_is_bounded(self):
         hog = [PYTHON, "-c", "all = [bytearray(1 << 20) for _ in range(600)]; print('has it')"]
@@ -87,7 +87,7 @@ class Protections(unittest.TestCase):
                 self.assertTrue(outcome.out_of_memory)
                 self.assertFalse(outcome.timed_out)
                 self.assertNotIn("has it", outcome.output)
-                self.assertEqual(processes_of(self.users), [])
+                self.assertEqual(left_of(self.users), [])
 
     def test_processes_are_bounded(self):
         outcome = self.run_script("for n in $(seq 40); do sleep 5 & done; wait", processes=20, seconds=10)
