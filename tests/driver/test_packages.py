@@ -140,6 +140,31 @@ class Packages(World):
             self.assertEqual(answer.stdout, f"{column}\n", text + answer.stderr)
 
 
+class WhatTestsCanDoWithout(World):
+    """nginx, Chromium and Node.js."""
+
+    WAYS = {"nginx": "nginx-light", "browser": "chromium chromium-driver", "node": "npm"}
+
+    def try_need(self, need, down=""):
+        script = f"""missing_packages() {{ echo {self.WAYS[need]} | tr ' ' '\\n'; }}
+try_need {need} || echo 'going on'"""
+        return self.call(script, down=down)
+
+    def test_comes_with_apt_whose_size_is_told(self):
+        for need, packages in self.WAYS.items():
+            answer = self.try_need(need)
+            self.assertTrue(answer.stdout.startswith(
+                f"Installing with apt-get: {packages}\n  12.3 MB to download, 45.6 MB on the disk\n"), answer.stdout + answer.stderr)
+            self.assertNotIn("going on", answer.stdout)
+            self.assertRegex(self.calls(), rf"apt-get .*-y .*install --no-install-recommends {packages}\n")
+
+    def test_without_a_network_is_gone_without(self):
+        for need in self.WAYS:
+            answer = self.try_need(need, down="apt-get")
+            self.assertTrue(answer.stdout.endswith("going on\n"), answer.stdout + answer.stderr)
+            self.assertIn("apt-get update failed", answer.stderr)
+
+
 class Table(unittest.TestCase):
     ROWS = [line.split() for line in (ROOT / "driver" / "packages.txt").read_text().splitlines()
             if line and not line.startswith("#")]
