@@ -48,9 +48,9 @@ LOWEST_CONTRAST = """
 
 
 class InspectorTest(test_browser.BrowserTest):
-    maxDiff = None
     """An inspected step, the inspector's page, and as many visitors as a test asks for."""
 
+    maxDiff = None
     environment = {"SESSION_TTL": "60"}
 
     def setUp(self):
