@@ -130,8 +130,10 @@ def main():
     report = Report(groups_of(folder, selection), progress)
     other_lines = []
     (folder / "tests.xml").unlink(missing_ok=True)
-    process = subprocess.Popen(["ctest", "-S", "tests/run.ctest.cmake", "-V", *definitions], cwd=ROOT, text=True,
-                               errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # Without --no-compress-output ctest writes long outputs into tests.xml as base64 of what it has compressed.
+    process = subprocess.Popen(["ctest", "-S", "tests/run.ctest.cmake", "-V", "--no-compress-output", *definitions], cwd=ROOT,
+                               text=True, errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
     with process:
         for line in process.stdout:
             found = _FINISHED.match(line)

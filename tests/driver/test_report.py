@@ -70,6 +70,10 @@ class Report(unittest.TestCase):
         self.assertIn("nowhere", text)
         self.assertIn("66% tests passed, 1 tests failed out of 3\n", text)
 
+    def test_a_long_output_is_shown_as_it_is(self):
+        text, _ = self.report(failing="cat " + "nowhere/" * 100)
+        self.assertIn("nowhere/nowhere/", text)
+
     def test_a_skip_fails_in_ci(self):
         text, status = self.report(CI="true")
         self.assertEqual(status, 1, text)
