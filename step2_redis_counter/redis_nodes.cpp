@@ -37,8 +37,8 @@ bool is_redirection(const RedisError& error) {
 /// True if the error says something of the server's state and nothing of the command: the same
 /// command may succeed later, or elsewhere, or once the configuration is right.
 bool is_about_server(const RedisError& error) {
-  constexpr std::array<std::string_view, 8> kCodes{
-      "LOADING", "BUSY", "MASTERDOWN", "READONLY", "OOM", "MISCONF", "NOPERM", "NOREPLICAS"};
+  constexpr std::array<std::string_view, 7> kCodes{"LOADING", "BUSY",   "MASTERDOWN", "OOM",
+                                                   "MISCONF", "NOPERM", "NOREPLICAS"};
   return is_redirection(error) || std::ranges::find(kCodes, error.code()) != kCodes.end() ||
          // NOPERM in a script (Redis 7.0)
          std::string_view{error.what()}.starts_with("ERR The user executing the script");
