@@ -16,13 +16,22 @@ from tests.docs.running_step import RunningStep
 SCREENSHOTS = ROOT / "build" / "screenshots"  # docs/cookies.png, docs/step4_*.png and docs/step5.png are copies
 
 
+def skip_for_lack_of(what):
+    """Ends a test; with CI set, as a failure."""
+    kind = AssertionError if os.environ.get("CI") else unittest.SkipTest
+    raise kind(f"{what} missing. Run ./tutorial setup")
+
+
 def setUpModule():
     missing = webdriver.missing_programs()
     if missing:
-        message = ", ".join(missing) + " missing. Run ./tutorial setup"
-        if os.environ.get("CI"):
-            raise AssertionError(message)
-        raise unittest.SkipTest(message)
+        skip_for_lack_of(", ".join(missing))
+
+
+def has_emulator():
+    """True if the driver finds the Firestore emulator."""
+    return subprocess.run(["bash", "-c", ". ./tutorial; [[ -n ${FIRESTORE_EMULATOR_HOST-} ]] || find_emulator"],
+                          cwd=ROOT, check=False).returncode == 0
 
 
 @contextlib.contextmanager
@@ -50,8 +59,11 @@ class BrowserTest(unittest.TestCase):
 
     command = None
     environment = {}
+    needs_emulator = False
 
     def setUp(self):
+        if self.needs_emulator and not has_emulator():
+            skip_for_lack_of("the Firestore emulator is")
         self.step = RunningStep(self.command, cwd=ROOT, env={"PORT": "0", **self.environment})
         self.addCleanup(self.step.stop)
         self._driver = webdriver.Driver()
@@ -166,6 +178,7 @@ class Step3Browser(BrowserTest):
 
 class Step4Browser(BrowserTest):
     command = "./tutorial run 4"
+    needs_emulator = True
 
     def greeting(self, browser):
         browser.open(self.step.url)

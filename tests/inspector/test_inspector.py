@@ -241,6 +241,7 @@ class Step3(InspectorTest):
 
 class Step4(InspectorTest):
     command = "./tutorial inspect 4"
+    needs_emulator = True
 
     def test_shows_the_transaction_and_refuses_a_chosen_id(self):
         browser = self.visitor()
@@ -316,6 +317,7 @@ class Step5Memory(InspectorTest):
 
 class Step5Firestore(InspectorTest):
     command = "./tutorial inspect 5 --store firestore"
+    needs_emulator = True
 
     def test_shows_all_panels(self):
         browser = self.visitor()
