@@ -21,22 +21,6 @@ bool looks_like_token(std::string_view text) {
 
 }  // namespace
 
-std::string_view name_of(Signature signature) {
-  switch (signature) {
-    case Signature::kNone:
-      return "none";
-    case Signature::kUnchecked:
-      return "unchecked";
-    case Signature::kCurrent:
-      return "current";
-    case Signature::kOld:
-      return "old";
-    case Signature::kWrong:
-      break;
-  }
-  return "wrong";
-}
-
 CookieKeys::CookieKeys(std::string_view secret, std::string_view fallbacks) {
   if (secret.empty()) {
     return;
@@ -47,21 +31,21 @@ CookieKeys::CookieKeys(std::string_view secret, std::string_view fallbacks) {
   }
 }
 
-Signature CookieKeys::signature_of(std::string_view cookie) const {
+std::string_view CookieKeys::signature_of(std::string_view cookie) const {
   if (!looks_like_token(cookie)) {
-    return Signature::kNone;
+    return "none";
   }
   if (keys_.empty()) {
-    return Signature::kUnchecked;
+    return "unchecked";
   }
   const auto last_dot = cookie.rfind('.');
   const auto found = std::ranges::find_if(keys_, [&](const auto& key) {
     return key.has_signed(cookie.substr(0, last_dot), cookie.substr(last_dot + 1));
   });
   if (found == keys_.end()) {
-    return Signature::kWrong;
+    return "wrong";
   }
-  return found == keys_.begin() ? Signature::kCurrent : Signature::kOld;
+  return found == keys_.begin() ? "current" : "old";
 }
 
 std::vector<std::string> identities_in(const std::string& cookie) {

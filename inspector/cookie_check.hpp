@@ -9,24 +9,16 @@
 
 namespace sessions::inspector {
 
-/// Whose signature a JSON Web Token bears.
-enum class Signature {
-  kNone,       ///< it is no JSON Web Token
-  kUnchecked,  ///< there is no key to check it with
-  kCurrent,    ///< SECRET_KEY's
-  kOld,        ///< that of one of SECRET_KEY_FALLBACKS
-  kWrong       ///< of none of them
-};
-
-std::string_view name_of(Signature signature);
-
 /// The server's keys. They are never shown.
 class CookieKeys {
  public:
   /// `secret` may be empty; `fallbacks` are separated by commas.
   CookieKeys(std::string_view secret, std::string_view fallbacks);
 
-  Signature signature_of(std::string_view cookie) const;
+  /// Whose signature a cookie bears: "current" is SECRET_KEY's, "old" that of one of
+  /// SECRET_KEY_FALLBACKS, "wrong" of none of them. "unchecked" if there is no key, "none" if it is
+  /// no JSON Web Token.
+  std::string_view signature_of(std::string_view cookie) const;
 
  private:
   std::vector<SigningKey> keys_;  ///< the current one first

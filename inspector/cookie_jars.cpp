@@ -14,20 +14,13 @@ namespace {
 constexpr std::size_t kMaxPast = 8;
 constexpr Time kSecond = 1'000'000;
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  return first == std::string_view::npos
-             ? std::string_view{}
-             : text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 CookiePair pair_of(std::string_view text) {
   const auto equals = text.find('=');
   if (equals == std::string_view::npos) {
-    return {"", std::string{trimmed(text)}};
+    return {"", std::string{without_blanks_around(text)}};
   }
-  return {std::string{trimmed(text.substr(0, equals))},
-          std::string{trimmed(text.substr(equals + 1))}};
+  return {std::string{without_blanks_around(text.substr(0, equals))},
+          std::string{without_blanks_around(text.substr(equals + 1))}};
 }
 
 /// Calls `use` with each part of a header, trimmed.
@@ -35,7 +28,7 @@ template <typename Use>
 void for_each_part(std::string_view header, Use use) {
   while (!header.empty()) {
     const auto end = std::min(header.find(';'), header.size());
-    use(trimmed(header.substr(0, end)));
+    use(without_blanks_around(header.substr(0, end)));
     header.remove_prefix(std::min(end + 1, header.size()));
   }
 }
@@ -127,8 +120,8 @@ Jar* CookieJars::answered(std::uint64_t connection, std::uint64_t id,
   for (const auto& header : set_cookie) {
     const auto end = std::min(header.find(';'), header.size());
     const auto cookie = pair_of(header.substr(0, end));
-    const auto attributes =
-        std::string{trimmed(std::string_view{header}.substr(std::min(end + 1, header.size())))};
+    const auto attributes = std::string{
+        without_blanks_around(std::string_view{header}.substr(std::min(end + 1, header.size())))};
     const auto expires = expiry_in(attributes);
     if (expires && *expires <= now()) {
       const auto held = jar->cookies.find(cookie.first);

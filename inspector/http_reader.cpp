@@ -1,7 +1,5 @@
 #include "http_reader.hpp"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <charconv>
 
@@ -12,18 +10,6 @@ namespace {
 
 constexpr std::size_t kMaxHead = 65536;  // as the steps have it
 constexpr std::size_t kMaxLine = 4096;   // of the framing of chunks
-
-bool is_name(const std::string& header, std::string_view name) {
-  return header.size() == name.size() &&
-         ::strncasecmp(header.data(), name.data(), name.size()) == 0;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  return first == std::string_view::npos
-             ? std::string_view{}
-             : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
 
 template <typename Number>
 std::optional<Number> number_in(std::string_view text, int base = 10) {
@@ -43,7 +29,7 @@ std::optional<std::string> HttpMessage::header(std::string_view name) const {
 std::vector<std::string> HttpMessage::all_headers(std::string_view name) const {
   std::vector<std::string> values;
   for (const auto& [header, value] : headers) {
-    if (is_name(header, name)) {
+    if (equals_without_case(header, name)) {
       values.push_back(value);
     }
   }
@@ -119,18 +105,11 @@ void HttpReader::read_head(std::string_view& bytes) {
 
 bool HttpReader::parse_head() {
   std::string_view rest = message_.head;
-  const auto next_line = [&rest] {
-    const auto end = std::min(rest.find("\r\n"), rest.size());
-    const auto line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 2, rest.size()));
-    return line;
-  };
-  message_.first_line = next_line();
+  message_.first_line = cut_line(rest);
   while (!rest.empty()) {
-    const auto line = next_line();
-    const auto colon = line.find(':');
-    if (colon != std::string_view::npos) {
-      message_.headers.emplace_back(line.substr(0, colon), trimmed(line.substr(colon + 1)));
+    const auto [name, value] = parse_field_line(cut_line(rest));
+    if (!name.empty()) {
+      message_.headers.emplace_back(name, value);
     }
   }
   return message_.word(side_ == Side::kRequests ? 2 : 0).starts_with("HTTP/1.");
@@ -186,7 +165,7 @@ void HttpReader::read_chunk_line(std::string_view& bytes) {
     }
     return;
   }
-  const auto line = std::string{trimmed(line_)};
+  const auto line = std::string{without_blanks_around(line_.substr(0, line_.find('\r')))};
   line_.clear();
   if (state_ == State::kChunkEnd) {
     state_ = State::kChunkSize;

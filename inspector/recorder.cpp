@@ -244,7 +244,7 @@ void Recorder::changed(Jar* jar) {
 }
 
 json Recorder::cookie_json(const std::string& name, const std::string& value) const {
-  return {{"name", name}, {"value", value}, {"signature", name_of(keys_.signature_of(value))}};
+  return {{"name", name}, {"value", value}, {"signature", keys_.signature_of(value)}};
 }
 
 json Recorder::to_json(const Exchange& exchange) const {
