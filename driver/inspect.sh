@@ -66,7 +66,7 @@ address_of_inspector() { sed -n 's/.* listening on //p' "$temporary_folder/inspe
 address_of_tap() {
   case $INSPECT_REDIS in
     '') echo "127.0.0.1:$INSPECT_STORE_PORT" ;;
-    *) sed -E "s,^([^/]*//([^@/]*@)?)[^/@]*,\1127.0.0.1:$INSPECT_STORE_PORT," <<<"$INSPECT_REDIS" ;;
+    *) sed -E "s,^rediss?://([^@/]*@)?[^/@]*,redis://\1127.0.0.1:$INSPECT_STORE_PORT," <<<"$INSPECT_REDIS" ;;
   esac
 }
 

@@ -3,9 +3,11 @@
 // It stands between the visitors and a server, and between that server and its store, and passes
 // bytes on (relay.hpp). A tap on each connection (taps.hpp) reads what passes: HTTP, Redis'
 // protocol, the HTTP of Firestore's emulator. What it cannot read is passed on all the same and
-// shown as bytes. The taps write into one recorder (recorder.hpp), which keeps the last requests
-// and store calls, and what each visitor's cookie jar holds (cookie_jars.hpp). So order and times
-// are true; only what is in the store, and for how long, is asked for (store_view.hpp).
+// shown as bytes. It speaks TLS to a Redis that wants it, and stands before each node of a cluster:
+// what names a node to the server is changed, and names that node's tap. The taps write into one
+// recorder (recorder.hpp), which keeps the last requests and store calls, and what each visitor's
+// cookie jar holds (cookie_jars.hpp). So order and times are true; only what is in the store, and
+// for how long, is asked for (store_view.hpp).
 //
 // Which request a store call was for is not on the wire. If one request is under way, it was that
 // one. If several are, it was the only one whose user, token or cookie the call names. Else it is
@@ -81,8 +83,8 @@ Inspected inspected_by(const Settings& settings) {
   inspected.server = TcpAddress::parse(kUrl.name, settings[kUrl].substr(kScheme.size()), anyway);
   if (!settings[kRedis].empty()) {
     inspected.redis = RedisUrl::parse(kRedis.name, settings[kRedis]);
-    if (inspected.redis->tls || inspected.redis->host.empty()) {
-      throw SettingError{kRedis.name, "must be redis://host:port: nothing can be read in TLS"};
+    if (inspected.redis->host.empty()) {
+      throw SettingError{kRedis.name, "must be redis://host:port or rediss://host:port"};
     }
     TcpAddress::parse(kRedis.name, inspected.redis->host + ":" + inspected.redis->port, anyway);
   } else if (!settings[kFirestore].empty()) {
@@ -205,11 +207,9 @@ std::string tap_store(const Inspected& inspected, const Settings& settings, Even
                       Recorder& recorder) {
   const auto port = static_cast<std::uint16_t>(settings.whole_number(kStorePort, 0, 65535));
   if (inspected.redis) {
-    auto url = *inspected.redis;
-    const auto address = TcpAddress::parse(kRedis.name, url.host + ":" + url.port, true);
-    const auto tap = start_relay(event_loop.context(), kStorePort.name, port, address,
-                                 [&recorder] { return tap_redis(recorder); });
-    return fmt::format("redis://127.0.0.1:{}/{}", tap, url.database);
+    const auto tap = tap_redis(event_loop.context(), kStorePort.name, port, *inspected.redis,
+                               settings[kAnyway] == "1", recorder);
+    return fmt::format("redis://127.0.0.1:{}/{}", tap, inspected.redis->database);
   }
   if (inspected.firestore) {
     const auto tap = start_relay(event_loop.context(), kStorePort.name, port, *inspected.firestore,

@@ -38,7 +38,7 @@ json message_json(const HttpMessage& message) {
 
 json to_json(const StoreCall& call) {
   return {{"id", call.id},
-          {"connection", call.connection},
+          {"node", call.node},
           {"started", call.started},
           {"ended", call.ended},
           {"kind", call.kind},

@@ -39,9 +39,9 @@ struct Exchange {
 struct StoreCall {
   std::uint64_t id = 0;
   std::uint64_t version = 0;
-  std::uint64_t connection = 0;
   Time started = 0;
   Time ended = 0;                    ///< 0 while there is no reply
+  std::string node;                  ///< of a cluster: its address
   std::string kind;                  ///< redis, firestore or bytes
   std::vector<std::string> command;  ///< the arguments; or method, path and body
   std::string reply;

@@ -8,11 +8,15 @@
 #include <asio/detached.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/ssl/context.hpp>
+#include <asio/ssl/host_name_verification.hpp>
+#include <asio/ssl/stream.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 #include <charconv>
 #include <chrono>
+#include <optional>
 
 #include "errors.hpp"
 
@@ -24,11 +28,31 @@ using Addresses = tcp::resolver::results_type;
 
 constexpr std::chrono::milliseconds kPauseForDescriptors{100};
 
+/// Where clients are connected to.
+struct Target {
+  std::string host;
+  Addresses addresses;
+  bool tls;
+  std::function<std::unique_ptr<Tap>()> make_tap;
+};
+
 struct Connection {
   tcp::socket client;
   tcp::socket server;
   std::unique_ptr<Tap> tap;
+  std::optional<asio::ssl::stream<tcp::socket&>> tls;  ///< to the server
 };
+
+/// Trusts the authorities that the steps trust (redis_stream.cpp).
+asio::ssl::context& tls_context() {
+  static asio::ssl::context shared = [] {
+    asio::ssl::context context{asio::ssl::context::tls_client};
+    context.set_default_verify_paths();
+    context.set_verify_mode(asio::ssl::verify_peer);
+    return context;
+  }();
+  return shared;
+}
 
 void close_both(Connection& connection) {
   asio::error_code ignored;
@@ -37,9 +61,9 @@ void close_both(Connection& connection) {
 }
 
 /// Passes on until the sender has nothing more to say. `look` sees each piece first.
-template <typename Look>
-asio::awaitable<void> pass_on(std::shared_ptr<Connection> connection, tcp::socket& from,
-                              tcp::socket& to, Look look) {
+template <typename From, typename To, typename Look>
+asio::awaitable<void> pass_on(std::shared_ptr<Connection> connection, From& from, To& to,
+                              Look look) {
   std::string bytes;
   asio::error_code error;
   for (;;) {
@@ -61,20 +85,36 @@ asio::awaitable<void> pass_on(std::shared_ptr<Connection> connection, tcp::socke
     close_both(*connection);  // a reset is passed on as an end: nobody waits for the rest
   } else {
     asio::error_code ignored;
-    (void)to.shutdown(tcp::socket::shutdown_send, ignored);
+    (void)to.lowest_layer().shutdown(tcp::socket::shutdown_send, ignored);
   }
 }
 
-asio::awaitable<void> pass_answers_on(std::shared_ptr<Connection> connection) {
-  co_await pass_on(connection, connection->server, connection->client,
+template <typename Server>
+asio::awaitable<void> pass_answers_on(std::shared_ptr<Connection> connection, Server& server) {
+  co_await pass_on(connection, server, connection->client,
                    [&](std::string& bytes) { connection->tap->from_server(bytes); });
   connection->tap->server_closed();
 }
 
-asio::awaitable<void> serve_client(std::shared_ptr<Connection> connection, Addresses addresses) {
+template <typename Server>
+asio::awaitable<void> pass_both_on(std::shared_ptr<Connection> connection, Server& server) {
+  asio::co_spawn(co_await asio::this_coro::executor, pass_answers_on(connection, server),
+                 asio::detached);
+  co_await pass_on(connection, connection->client, server,
+                   [&](std::string& bytes) { connection->tap->from_client(bytes); });
+}
+
+asio::awaitable<void> serve_client(std::shared_ptr<Connection> connection,
+                                   std::shared_ptr<const Target> target) {
   asio::error_code error;
-  co_await asio::async_connect(connection->server, addresses,
+  co_await asio::async_connect(connection->server, target->addresses,
                                asio::redirect_error(asio::use_awaitable, error));
+  if (!error && target->tls) {
+    auto& tls = connection->tls.emplace(connection->server, tls_context());
+    tls.set_verify_callback(asio::ssl::host_name_verification{target->host});
+    co_await tls.async_handshake(asio::ssl::stream_base::client,
+                                 asio::redirect_error(asio::use_awaitable, error));
+  }
   if (error) {
     const auto apology = connection->tap->apology();
     co_await asio::async_write(connection->client, asio::buffer(apology),
@@ -83,13 +123,13 @@ asio::awaitable<void> serve_client(std::shared_ptr<Connection> connection, Addre
   }
   (void)connection->client.set_option(tcp::no_delay{true}, error);
   (void)connection->server.set_option(tcp::no_delay{true}, error);
-  asio::co_spawn(co_await asio::this_coro::executor, pass_answers_on(connection), asio::detached);
-  co_await pass_on(connection, connection->client, connection->server,
-                   [&](std::string& bytes) { connection->tap->from_client(bytes); });
+  // Named first: GCC 12 destroys twice what a conditional expression awaits.
+  auto passing = connection->tls ? pass_both_on(connection, *connection->tls)
+                                 : pass_both_on(connection, connection->server);
+  co_await std::move(passing);
 }
 
-asio::awaitable<void> accept_clients(tcp::acceptor acceptor, Addresses addresses,
-                                     std::function<std::unique_ptr<Tap>()> make_tap) {
+asio::awaitable<void> accept_clients(tcp::acceptor acceptor, std::shared_ptr<const Target> target) {
   const auto executor = co_await asio::this_coro::executor;
   while (acceptor.is_open()) {
     asio::error_code error;
@@ -102,8 +142,8 @@ asio::awaitable<void> accept_clients(tcp::acceptor acceptor, Addresses addresses
       co_return;  // serve() has shut down everything that listens, because the program ends
     } else if (!error) {
       auto connection = std::make_shared<Connection>(
-          Connection{std::move(client), tcp::socket{executor}, make_tap()});
-      asio::co_spawn(executor, serve_client(std::move(connection), addresses), asio::detached);
+          Connection{std::move(client), tcp::socket{executor}, target->make_tap(), {}});
+      asio::co_spawn(executor, serve_client(std::move(connection), target), asio::detached);
     }
   }
 }
@@ -140,14 +180,15 @@ TcpAddress TcpAddress::parse(std::string_view setting, std::string_view text, bo
 
 std::uint16_t start_relay(asio::io_context& event_loop, std::string_view setting,
                           std::uint16_t port, const TcpAddress& target,
-                          std::function<std::unique_ptr<Tap>()> make_tap) {
+                          std::function<std::unique_ptr<Tap>()> make_tap, bool tls) {
   try {
     tcp::resolver resolver{event_loop};
-    auto addresses = resolver.resolve(target.host, std::to_string(target.port));
+    auto made = std::make_shared<const Target>(
+        Target{target.host, resolver.resolve(target.host, std::to_string(target.port)), tls,
+               std::move(make_tap)});
     tcp::acceptor acceptor{event_loop, {asio::ip::address_v4::loopback(), port}};
     const auto actual_port = acceptor.local_endpoint().port();
-    asio::co_spawn(event_loop,
-                   accept_clients(std::move(acceptor), std::move(addresses), std::move(make_tap)),
+    asio::co_spawn(event_loop, accept_clients(std::move(acceptor), std::move(made)),
                    asio::detached);
     return actual_port;
   } catch (const std::system_error& error) {

@@ -35,11 +35,12 @@ struct TcpAddress {
   static TcpAddress parse(std::string_view setting, std::string_view text, bool anywhere);
 };
 
-/// Listens on 127.0.0.1 and connects each client to `target`, with a tap of its own. It lives on
-/// the event loop and as long as it. Returns the port. Throws SettingError, which names `setting`,
-/// if it cannot listen on `port` (0: any) or does not know the target's name.
+/// Listens on 127.0.0.1 and connects each client to `target`, with a tap of its own. With `tls` it
+/// speaks TLS to the target, and not to the client. It lives on the event loop and as long as it.
+/// Returns the port. Throws SettingError, which names `setting`, if it cannot listen on `port` (0:
+/// any) or does not know the target's name.
 std::uint16_t start_relay(asio::io_context& event_loop, std::string_view setting,
                           std::uint16_t port, const TcpAddress& target,
-                          std::function<std::unique_ptr<Tap>()> make_tap);
+                          std::function<std::unique_ptr<Tap>()> make_tap, bool tls = false);
 
 }  // namespace sessions::inspector

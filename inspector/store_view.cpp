@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <string>
+
 #include "errors.hpp"
 #include "http_request.hpp"
 #include "redis_client.hpp"
+#include "redis_nodes.hpp"
 
 namespace sessions::inspector {
 namespace {
@@ -18,7 +22,7 @@ class NothingView : public StoreView {
   asio::awaitable<json> records() override { co_return json::array(); }
 };
 
-// One script, so that what it shows was there at one moment.
+// One script, so that what it shows of a server was there at one moment.
 constexpr std::string_view kReadAll = R"(
   local max_records, max_fields = tonumber(ARGV[1]), tonumber(ARGV[2])
   local read = {
@@ -46,25 +50,55 @@ class RedisView : public StoreView {
 
   asio::awaitable<json> records() override {
     constexpr int kMaxFields = 100;
-    const auto reply = co_await redis_.command("EVAL", kReadAll, 0, kMaxRecords, kMaxFields);
     auto records = json::array();
-    for (const auto& entry : reply.list()) {
-      const auto& record = entry.list();
-      const auto ttl = record.at(2).integer();
-      auto fields = json::array();
-      const auto& texts = record.at(3).list();
-      for (std::size_t i = 0; i + 1 < texts.size(); i += 2) {
-        fields.push_back({texts[i].string(), texts[i + 1].string()});
+    const auto primaries = co_await keys_of_primaries();
+    for (const auto& [primary, key] : primaries) {
+      const auto reply = co_await redis_.command("EVAL", kReadAll, 1, key,
+                                                 kMaxRecords - records.size(), kMaxFields);
+      for (const auto& entry : reply.list()) {
+        records.push_back(record_of(entry.list(), primary));
       }
-      records.push_back({{"key", record.at(0).string()},
-                         {"type", record.at(1).string()},
-                         {"ttl", ttl < 0 ? json(nullptr) : json(ttl)},
-                         {"fields", std::move(fields)}});
     }
     co_return records;
   }
 
  private:
+  /// Of each primary of a cluster its address and a key that leads there. Without a cluster just
+  /// any key.
+  asio::awaitable<std::map<std::string, std::string>> keys_of_primaries() {
+    std::map<std::string, std::string> keys;
+    try {
+      const auto ranges = co_await redis_.command("CLUSTER", "SLOTS");
+      for (const auto& range : ranges.list()) {
+        const auto& primary = range.list().at(2).list();
+        auto& key = keys[fmt::format("{}:{}", primary.at(0).string(), primary.at(1).integer())];
+        const auto is_there = [&](const std::string& name) {
+          const auto slot = static_cast<std::int64_t>(slot_of(name));
+          return slot >= range.list().at(0).integer() && slot <= range.list().at(1).integer();
+        };
+        for (int number = 0; key.empty() || !is_there(key); ++number) {
+          key = std::to_string(number);
+        }
+      }
+    } catch (const RedisError&) {
+      keys = {{"", "any"}};
+    }
+    co_return keys;
+  }
+
+  static json record_of(const RedisReply::List& record, const std::string& primary) {
+    const auto ttl = record.at(2).integer();
+    auto fields = json::array();
+    const auto& texts = record.at(3).list();
+    for (std::size_t i = 0; i + 1 < texts.size(); i += 2) {
+      fields.push_back({texts[i].string(), texts[i + 1].string()});
+    }
+    return {{"key", record.at(0).string()},
+            {"type", record.at(1).string() + (primary.empty() ? "" : " at " + primary)},
+            {"ttl", ttl < 0 ? json(nullptr) : json(ttl)},
+            {"fields", std::move(fields)}};
+  }
+
   RedisClient redis_;
 };
 

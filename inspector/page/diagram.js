@@ -14,7 +14,9 @@ const shortened = (text, width) => {
 };
 
 // A store call in a few words.
-export function callText(call) {
+export const callText = (call) => wordsOf(call) + (call.node && ` at ${call.node}`);
+
+function wordsOf(call) {
   const [first, second, ...rest] = call.command;
   if (call.kind === 'bytes') return `bytes: ${first}`;
   if (call.kind === 'firestore') {

@@ -43,7 +43,7 @@ export class Store {
   #showRecord(record, asked) {
     this.#list.querySelector('.empty')?.remove();
     const before = this.#cards.get(record.key);
-    const contents = JSON.stringify(record.fields);
+    const contents = JSON.stringify([record.type, record.fields]);
     const until = record.ttl !== null ? asked + record.ttl : this.#expiry(record);
     if (before && !before.gone && before.contents === contents) {
       this.#renew(before, until, record);

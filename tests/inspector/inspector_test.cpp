@@ -5,13 +5,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <thread>
 
 #include "inspected_step.hpp"
 #include "raw_connection.hpp"
+#include "redis_cluster.hpp"
 #include "redis_process.hpp"
 #include "step_test.hpp"
+#include "tls_certificate.hpp"
 
 namespace sessions::test {
 namespace {
@@ -369,6 +372,91 @@ TEST_F(Inspector, PlantsACookieWithTheNextAnswerOnly) {
   EXPECT_EQ(step_->post("/plant", line).at("status"), 400);
 }
 
+/// Step 3 with a Redis that is not the usual one, inspected.
+class InspectorStores : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!RedisProcess::is_installed()) {
+      skip_for_lack_of("redis-server");
+    }
+  }
+
+  void inspect(Environment inspector) {
+    step_.emplace("step3_ttl", "REDIS_URL", Environment{{"SESSION_TTL", "100"}},
+                  std::move(inspector));
+  }
+  Response visit(const std::string& username) const {
+    HttpClient client{step_->visitors_url()};
+    return client.get("/", {cookie_header("session", logged_in_cookie(client, username))});
+  }
+
+  std::optional<InspectedStep> step_;
+};
+
+TEST_F(InspectorStores, ShowsACallToEachNodeOfAClusterAndAllRecords) {
+  RedisCluster cluster{RedisCluster::Access::kOpen, seconds{10}};
+  inspect({{"INSPECT_REDIS", cluster.url()}});
+  const auto node_of = [&](const std::string& key) {
+    return fmt::format("127.0.0.1:{}", cluster.primary_of(cluster.slot_of(key)).port());
+  };
+  const std::vector<std::string> users{"alice", "frank", "zoe"};
+  std::set<std::string> nodes;
+  for (const auto& user : users) {
+    EXPECT_EQ(visits_in(visit(user)), 1);
+    nodes.insert(node_of("user:" + user));
+  }
+  EXPECT_EQ(nodes.size(), 3);
+  const auto expect_last_call = [&](const std::string& node, const std::string& reply) {
+    const auto call = step_->ask("/events").at("calls").back();
+    EXPECT_EQ(call.at("node"), node);
+    EXPECT_EQ(call.at("reply"), reply);
+  };
+  for (const auto& user : users) {
+    EXPECT_EQ(visits_in(visit(user)), 2);
+    expect_last_call(node_of("user:" + user), "2");
+  }
+  const auto records = step_->ask("/store").at("records");
+  EXPECT_EQ(records.size(), users.size());
+  for (const auto& record : records) {
+    EXPECT_EQ(record.at("type"), "hash at " + node_of(record.at("key")));
+  }
+
+  const int slot = cluster.slot_of("user:alice");
+  auto& from = cluster.primary_of(slot);
+  auto& to = cluster.primary_of(cluster.slot_of("user:zoe"));
+  cluster.begin_to_move(slot, from, to);
+  cluster.move_keys(from, to, {"user:alice"});
+  EXPECT_EQ(visits_in(visit("alice")), 3);
+  expect_last_call(node_of("user:zoe"), "3");
+  cluster.end_move(slot, from, to);
+  EXPECT_EQ(visits_in(visit("alice")), 4);
+  expect_last_call(node_of("user:zoe"), "4");
+  std::vector<std::string> replies;
+  const auto events = step_->ask("/events");
+  for (const auto& call : events.at("calls")) {
+    replies.push_back(call.at("reply"));
+  }
+  const auto there = fmt::format("{} {}", slot, node_of("user:zoe"));
+  EXPECT_THAT(replies, testing::IsSupersetOf({"ASK " + there, "MOVED " + there}));
+}
+
+TEST_F(InspectorStores, SpeaksTlsToRedisAndNotToTheServer) {
+  const TlsCertificate certificate{"DNS:localhost"};
+  const auto port = std::to_string(free_port());
+  const RedisProcess redis{certificate.options_of_redis(port)};
+  inspect({{"INSPECT_REDIS", "rediss://localhost:" + port}, {"SSL_CERT_FILE", certificate.file()}});
+  EXPECT_EQ(visits_in(visit("alice")), 1);
+  EXPECT_EQ(step_->ask("/events").at("calls").back().at("reply"), "1");
+  EXPECT_EQ(step_->ask("/store").at("records").size(), 1);
+
+  inspect({{"INSPECT_REDIS", "rediss://127.0.0.1:" + port}, {"SSL_CERT_FILE", certificate.file()}});
+  EXPECT_EQ(visit("alice").status, 503) << "the certificate is another one's";
+  EXPECT_THAT(step_->ask("/store").at("failure").dump(), HasSubstr("mismatch"));
+  inspect({{"INSPECT_REDIS", "rediss://localhost:" + port}});
+  EXPECT_EQ(visit("alice").status, 503) << "nobody vouches for the certificate";
+  EXPECT_EQ(redis.command({"HGET", "user:alice", "visits"}), "1");
+}
+
 struct Refusal {
   std::string setting;
   Environment environment;
@@ -383,6 +471,7 @@ TEST(InspectorSettings, RefusesWhatOthersMustNotSee) {
       {"COOKIE_SECURE", {{"COOKIE_SECURE", "1"}}},
       {"--host", {{"HOST", "0.0.0.0"}}},
       {"INSPECT_REDIS", {{"INSPECT_REDIS", "redis://192.0.2.1:6379"}}},
+      {"INSPECT_REDIS", {{"INSPECT_REDIS", "rediss://192.0.2.1:6379"}}},
       {"INSPECT_REDIS", {{"INSPECT_REDIS", "unix:///run/redis.sock"}}},
       {"INSPECT_FIRESTORE", {{"INSPECT_FIRESTORE", "firestore.googleapis.com:443"}}},
       {"INSPECT_PORT", {{"INSPECT_PORT", "65536"}}},

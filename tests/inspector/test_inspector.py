@@ -305,6 +305,20 @@ class Step5(InspectorTest):
         self.assert_page_is_sound()
 
 
+class Step5Cluster(InspectorTest):
+    command = "./tutorial inspect 5 --store redis-cluster"
+
+    def test_shows_which_node_was_called_and_all_records(self):
+        users = ("alice", "bob", "carol", "dave")
+        for user in users:
+            self.log_in(self.visitor(), user)
+        self.wait_for_panel("store", *users, "hash at 127.0.0.1:", "held by visitor 4")
+        nodes = re.findall(r"Redis node \d: (\S+),", "\n".join(self.step.output))
+        self.assertEqual(len(nodes), 6)
+        drawn = self.page.run("return document.querySelector('#happened').textContent")
+        self.assertTrue(any(f" at {node}" in drawn for node in nodes), drawn)
+
+
 class Step5Memory(InspectorTest):
     command = "./tutorial inspect 5"
 
@@ -399,6 +413,14 @@ class OtherServers(unittest.TestCase):
                     script.src = arguments[0]; script.onload = () => resolve('ran'); script.onerror = () => resolve('refused');
                     document.body.append(script)})""", address + "/main.js")
                 self.assertEqual(frame, "refused")
+
+
+class RedisWithTls(unittest.TestCase):
+    def test_gives_the_server_an_address_without_tls(self):
+        inspector = RunningStep("./tutorial inspect --url http://127.0.0.1:1 --redis rediss://ada:sesame@127.0.0.1:1/3", cwd=ROOT,
+                                env={**os.environ, "PORT": "0"})
+        self.addCleanup(inspector.stop)
+        self.assertRegex("\n".join(inspector.output), r"REDIS_URL=redis://ada:sesame@127\.0\.0\.1:\d\d+/3")
 
 
 def token(key, expiry):
