@@ -13,6 +13,9 @@ verb_check() {
 #: exercise [NAME]             list the exercises; copy, build and check one of them
 #:   --watch | --hint | --reset | --solution   check at each save; the next hint; start again; one way to do it
 #:   --prove [NAME ...]          check start, solution and wrong ways of all exercises, as CI does
+#:     --preset asan|tsan          with a sanitizer, the solutions only
+#:     --changed-since COMMIT      only exercises that have changed since
+#:     --repeat TIMES              each so many times
 verb_exercise() {
   need build run redis classroom
   python3 -m exercises.tool exercise "$@"

@@ -5,7 +5,7 @@ import sys
 
 from . import contract, grade, student
 from .builder import Build
-from .catalogue import ExerciseError, load, load_all
+from .catalogue import ExerciseError, changed_since, load, load_all
 from .formats import FORMATS
 from .prove import prove
 
@@ -28,7 +28,9 @@ def parser() -> argparse.ArgumentParser:
     exercise.add_argument("--solution", action="store_true", help="show one way to do it")
     exercise.add_argument("--seed", help="draw the names of an earlier check again")
     exercise.add_argument("--prove", action="store_true", help="check start, solution and wrong ways of all, or of NAME")
-    exercise.add_argument("--preset", default="tutorial", help="with --prove: asan or tsan")
+    exercise.add_argument("--preset", default="tutorial", choices=("tutorial", "asan", "tsan"),
+                          help="with --prove: the solutions with a sanitizer")
+    exercise.add_argument("--changed-since", metavar="COMMIT", help="with --prove: only exercises that have changed since")
     exercise.add_argument("--repeat", type=int, default=1, help="with --prove: this many times")
     exercise.add_argument("--variant", default="", help="with --prove: start, solution or one wrong way only")
     exercise.add_argument("--write", action="store_true", help="with --prove: write expected/*.txt anew")
@@ -51,10 +53,13 @@ def run_exercise(arguments) -> int:
     if not arguments.prove:
         return student.run(arguments)
     exercises = [load(name) for name in arguments.names] or list(load_all().values())
-    results = [prove(Build(arguments.preset), exercise, arguments.write, arguments.repeat, arguments.variant)
-               for exercise in exercises]
-    print(f"{sum(results)} of {len(results)} exercises are proven.")
-    return 0 if all(results) else 1
+    if arguments.changed_since:
+        changed = changed_since(arguments.changed_since)
+        exercises = [exercise for exercise in exercises if exercise.name in changed]
+    if not exercises:
+        print(f"No exercise has changed since {arguments.changed_since}.")
+        return 0
+    return 0 if prove(Build(arguments.preset), exercises, arguments.write, arguments.repeat, arguments.variant) else 1
 
 
 def main() -> int:

@@ -52,8 +52,15 @@ class Build:
     def program(self, step: int) -> Path:
         return self.folder / "bin" / step_folder(step)
 
+    def sanitizer_options(self) -> dict[str, str]:
+        """The environment that the tests give to programs with a sanitizer."""
+        return dict(line.split("=", 1) for line in (self.folder / "sanitizers.env").read_text().splitlines())
+
     def check(self, exercise: str) -> Path:
         return self.folder / "bin" / f"check_{exercise}"
+
+
+READERS = Build("tutorial")
 
 
 def _compile_commands(build: Build) -> dict[Path, list[str]]:

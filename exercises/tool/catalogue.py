@@ -1,5 +1,6 @@
 """The exercises, as their folders below exercises/ describe them."""
 
+import subprocess
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,3 +135,11 @@ def load(name: str) -> Exercise:
     if "/" in name or not path.is_file():
         raise ExerciseError(f"there is no exercise '{name}'. They are: {', '.join(load_all())}")
     return _load(path)
+
+
+def changed_since(commit: str) -> set[str]:
+    """The names of the exercises in whose folders something differs from a commit of Git's."""
+    result = subprocess.run(["git", "diff", "--name-only", commit, "--", FOLDER], cwd=ROOT, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise ExerciseError(f"git cannot compare with {commit}: {result.stderr.strip()}")
+    return {Path(file).parts[1] for file in result.stdout.splitlines()}

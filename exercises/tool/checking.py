@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import tree
-from .builder import Build, DoesNotCompile, build_program
-from .catalogue import ROOT, Exercise, step_folder
-from .verdict import NOT_CHECKED, Scenario, TaskVerdict, Verdict, judge, read_scenarios
+from .builder import READERS, Build, DoesNotCompile, build_program
+from .catalogue import ROOT, Exercise, ExerciseError, step_folder
+from .verdict import NOT_CHECKED, PASSED, Scenario, TaskVerdict, Verdict, judge, read_scenarios
 
 CHECK_SECONDS = 120
 EMULATOR = "SESSIONS_FIRESTORE_EMULATOR"  # the file that has the port of one that runs
@@ -22,20 +23,23 @@ def problem(exercise: Exercise, what: str, message: str = "") -> Verdict:
 
 
 def make_ready(build: Build, *exercises: Exercise) -> None:
-    """Builds the steps' own programs and the check programs that the exercises stand on."""
+    """Builds the steps' own programs and the check programs that the exercises stand on. These are always the readers'."""
     steps = {exercise.step for exercise in exercises}
     steps |= {server.step for exercise in exercises for server in exercise.servers.values()}
-    build.make(*(f"check_{exercise.name}" for exercise in exercises), *(step_folder(step) for step in sorted(steps)))
+    programs = [step_folder(step) for step in sorted(steps)]
+    READERS.make(*(f"check_{exercise.name}" for exercise in exercises), *programs)
+    if build != READERS:
+        build.make(*programs)
 
 
-def share_emulator(build: Build) -> None:
+def share_emulator() -> None:
     """Starts one Firestore emulator for all checks that this process runs: each start takes seconds. It ends with the
     process."""
     if EMULATOR in os.environ:
         return
-    build.make("shared_firestore_emulator")
-    file = build.folder / f"firestore_emulator.{os.getpid()}.port"
-    subprocess.run([build.folder / "bin" / "shared_firestore_emulator", file], stdout=subprocess.DEVNULL, check=True)
+    READERS.make("shared_firestore_emulator")
+    file = READERS.folder / f"firestore_emulator.{os.getpid()}.port"
+    subprocess.run([READERS.folder / "bin" / "shared_firestore_emulator", file], stdout=subprocess.DEVNULL, check=True)
     os.environ[EMULATOR] = str(file)
 
 
@@ -46,17 +50,17 @@ def emulator_host() -> str:
 
 def build_servers(build: Build, exercise: Exercise) -> dict[str, Path]:
     """The servers that the check needs beside what the student wrote, by role."""
-    servers = {}
-    for role, choice in exercise.servers.items():
+    def build_server(role: str) -> Path:
+        choice = exercise.servers[role]
         if choice.diff is None:
-            servers[role] = build.program(choice.step)
-            continue
-        folder = ROOT / "build" / "exercises" / build.preset / exercise.name / f"server-{role}"
+            return build.program(choice.step)
+        folder = working_folder(build, exercise, f"server-{role}")
         tree.copy_steps(folder / "src")
         tree.apply_diff(exercise.folder / choice.diff, folder / "src")
-        servers[role] = build_program(
-            build, choice.step, folder / "src", tree.changed_files(folder / "src"), folder / "out")
-    return servers
+        return build_program(build, choice.step, folder / "src", tree.changed_files(folder / "src"), folder / "out")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(exercise.servers, pool.map(build_server, exercise.servers)))
 
 
 def environment_of_check(programs: dict[str, Path], seed: str, results: Path) -> dict[str, str]:
@@ -66,23 +70,25 @@ def environment_of_check(programs: dict[str, Path], seed: str, results: Path) ->
     return environment | {"CHECK_SEED": seed, "CHECK_RESULTS": str(results)}
 
 
-def run_check(build: Build, exercise: Exercise, program: Path, seed: str) -> list[Scenario]:
+def run_check(exercise: Exercise, programs: dict[str, Path], seed: str) -> list[Scenario]:
     """Runs the check outside of any sandbox, as a student does with her own code."""
-    programs = {"program": program} | build_servers(build, exercise)
     with tempfile.TemporaryDirectory(prefix="check-") as folder:
         results = Path(folder) / "results"
         environment = environment_of_check(programs, seed, results) | {"TMPDIR": folder}
         process = subprocess.Popen(
-            [build.check(exercise.name)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+            [READERS.check(exercise.name)], env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
         try:
-            process.wait(CHECK_SECONDS * (5 if build.preset != "tutorial" else 1))
+            process.wait(CHECK_SECONDS)
         except subprocess.TimeoutExpired:
             pass
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        return read_scenarios(results)
+        scenarios = read_scenarios(results)
+    if process.returncode != 0 and all(scenario.outcome == PASSED for scenario in scenarios):
+        raise ExerciseError(f"the check itself has ended with exit code {process.returncode}; what it wrote is above")
+    return scenarios
 
 
 def build_tree(build: Build, exercise: Exercise, folder: Path) -> Path:
@@ -96,13 +102,14 @@ def build_tree(build: Build, exercise: Exercise, folder: Path) -> Path:
     return program
 
 
-def check_tree(build: Build, exercise: Exercise, folder: Path, seed: str) -> Verdict:
-    """Builds what is in folder/src, and checks it."""
+def check_tree(build: Build, exercise: Exercise, folder: Path, seed: str, times: int = 1) -> list[Verdict]:
+    """Builds what is in folder/src, and checks it so many times. A check mostly waits, so there are two for each core."""
     try:
-        program = build_tree(build, exercise, folder)
+        programs = {"program": build_tree(build, exercise, folder)} | build_servers(build, exercise)
     except DoesNotCompile as error:
-        return problem(exercise, "it does not compile", str(error))
-    return judge(exercise, run_check(build, exercise, program, seed))
+        return [problem(exercise, "it does not compile", str(error))]
+    with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
+        return list(pool.map(lambda _: judge(exercise, run_check(exercise, programs, seed)), range(times)))
 
 
 def working_folder(build: Build, exercise: Exercise, name: str) -> Path:
@@ -116,4 +123,5 @@ def check_copy(build: Build, exercise: Exercise, copy: Path, seed: str) -> Verdi
     for file in exercise.files:
         if (copy / file).is_file():
             shutil.copyfile(copy / file, folder / "src" / file)
-    return check_tree(build, exercise, folder, seed)
+    [verdict] = check_tree(build, exercise, folder, seed)
+    return verdict

@@ -169,7 +169,7 @@ def run(arguments) -> int:
         print(f"Your copy is my/{exercise.name}. What to do: exercises/{exercise.name}/README.md\n")
     make_ready(Build("tutorial"), exercise)
     if "firestore" in exercise.stores:
-        share_emulator(Build("tutorial"))
+        share_emulator()
     if arguments.watch:
         try:
             watch(exercise, progress)

@@ -3,13 +3,14 @@
 import contextlib
 import io
 import os
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
-from exercises.tool import grade, student, tree
-from exercises.tool.catalogue import ExerciseError, load, load_all
+from exercises.tool import catalogue, grade, student, tree
+from exercises.tool.catalogue import ExerciseError, changed_since, load, load_all
 from exercises.tool.sandbox import Protections
 from exercises.tool.verdict import FAILED, NOT_CHECKED, PASSED, Scenario, judge, read_scenarios, shown, verdict_text
 
@@ -55,6 +56,26 @@ class Catalogue(unittest.TestCase):
             load("nothing")
         with self.assertRaises(ExerciseError):
             load("../exercises/count-logins")
+
+    def test_changed_since_a_commit_of_git(self):
+        with tempfile.TemporaryDirectory() as folder, \
+                mock.patch.multiple(catalogue, ROOT=Path(folder), FOLDER=Path(folder) / "exercises"):
+            def git(*arguments):
+                subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments], cwd=folder, check=True)
+
+            for name in ("changed", "same"):
+                (catalogue.FOLDER / name).mkdir(parents=True)
+                (catalogue.FOLDER / name / "README.md").write_text("before")
+            (catalogue.ROOT / "README.md").write_text("before")
+            git("init", "--quiet")
+            git("add", ".")
+            git("commit", "--quiet", "--message=x")
+            self.assertEqual(changed_since("HEAD"), set())
+            (catalogue.FOLDER / "changed" / "README.md").write_text("after")
+            (catalogue.ROOT / "README.md").write_text("after")
+            self.assertEqual(changed_since("HEAD"), {"changed"})
+            with self.assertRaisesRegex(ExerciseError, "git cannot compare with HEAD~1"):
+                changed_since("HEAD~1")
 
 
 class Verdicts(unittest.TestCase):
