@@ -104,7 +104,10 @@ class Steps(World):
         self.assertEqual(self.broken(3, [self.step(2)], 3, self.redis), {"expiry.restart", "expiry.one-unit"})
 
     def test_step_3_that_never_expires_is_noticed(self):
-        self.assertEqual(self.broken(3, [self.step(3, SESSION_TTL="1000")], 3), {"expiry.restart"})
+        rules = contract.rules_of(3)
+        contract.check_idle_timeout(rules, 3, self.step(3, SESSION_TTL="1000"), 3)
+        self.assertEqual({rule.id for rule in rules.values() if rule.status == contract.BROKEN}, {"expiry.restart"})
+        self.assertIn("--ttl SECONDS", rules["expiry.restart"].findings[0])
 
     def test_nothing_answers(self):
         with self.assertRaisesRegex(ExerciseError, "nothing answers at http://127.0.0.1:1 "):
