@@ -18,6 +18,8 @@ from pathlib import Path
 
 from .catalogue import ROOT, ExerciseError, step_folder
 
+# An operation in the place of its result: GCC fills a screen about it, and does not say what is missing.
+NOT_AWAITED = re.compile(r"\bT = (?:const )?asio::awaitable<|cannot convert \Wasio::awaitable<")
 INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 Run = Callable[[Sequence[str], Path], subprocess.CompletedProcess]
@@ -94,6 +96,12 @@ def _affected(folder: Path, folders: set[str], changed: set[str]) -> set[str]:
         affected |= more
 
 
+def explained(said: str) -> str:
+    """What the compiler said, and after it what that means where it is not plain."""
+    hint = "Is a co_await missing? What is not awaited is an asio::awaitable, not its result.\n"
+    return said + (hint if NOT_AWAITED.search(said) else "")
+
+
 def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
 
@@ -136,7 +144,7 @@ def build_program(build: Build, step: int, tree: Path, changed: Sequence[str], o
                 return str(known), key
         result = run(([launcher] if launcher else []) + command, build.folder)
         if result.returncode != 0:
-            raise DoesNotCompile(result.stderr.replace(f"{tree}/", ""))
+            raise DoesNotCompile(explained(result.stderr.replace(f"{tree}/", "")))
         if run is _run:
             target.with_suffix(".stamp").write_text(key)
         return str(target), key

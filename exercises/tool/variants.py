@@ -59,6 +59,13 @@ def write_mine(step: int, folder: Path) -> None:
         shutil.copyfile(file, folder / step_folder(step) / file.name)
 
 
+def named_as_mine(step: int, said: str) -> str:
+    """What the compiler said, with the reader's files in place of the copies that it compiled."""
+    for file in my_folder(step).glob("*.[ch]pp"):
+        said = said.replace(f"{step_folder(step)}/{file.name}:", f"my/step{step}/{file.name}:")
+    return said
+
+
 def build(step: int, name: str) -> Path:
     """Builds what stands in build/variants/NAME/src; the step's own program has to be up to date."""
     source = WORKING / name / "src"
@@ -108,7 +115,7 @@ def main() -> int:
         print(build(step, name))
         return 0
     except DoesNotCompile as error:
-        print(f"{error}tutorial: it does not compile; what the compiler says is above", file=sys.stderr)
+        print(f"{named_as_mine(step, str(error)) if arguments.what == 'mine' else error}tutorial: it does not compile; what the compiler says is above", file=sys.stderr)
         return 1
     except ExerciseError as error:
         print(f"tutorial: {error}", file=sys.stderr)

@@ -15,7 +15,7 @@ import unittest
 from unittest import mock
 
 from exercises.tool import tree, variants
-from exercises.tool.builder import Build
+from exercises.tool.builder import Build, DoesNotCompile
 from exercises.tool.catalogue import ROOT, ExerciseError, step_folder
 from tests.driver.test_driver import DRIVER, PATIENCE, Running, Visitor, call, environment, eventually, tutorial
 
@@ -214,6 +214,16 @@ class Start(unittest.TestCase):
             variants.write_mine(3, self.folder / "src")
         self.assertEqual(tree.changed_files(self.folder / "src"), [])
 
+    def test_a_missing_co_await_is_named(self):
+        Build("tutorial").make(step_folder(2))
+        main = variants.WORKING / "step2-forgotten" / "src" / step_folder(2) / "main.cpp"
+        for kind in ("auto", "int"):
+            with self.subTest(kind=kind):
+                tree.copy_steps(variants.WORKING / "step2-forgotten" / "src")
+                main.write_text(main.read_text().replace("auto visits = co_await", f"{kind} visits ="))
+                with self.assertRaisesRegex(DoesNotCompile, "Is a co_await missing"):
+                    variants.build(2, "step2-forgotten")
+
     def test_step_without_anything_to_type_is_an_error(self):
         with self.assertRaisesRegex(ExerciseError, "nothing to type in step 1"):
             variants.start(1)
@@ -244,7 +254,7 @@ class Start(unittest.TestCase):
                                        stdin=subprocess.DEVNULL, env=environment())
         try:
             eventually(lambda: "Save a source" in log.read_text(), "the compiler's verdict")
-            self.assertIn("step2_redis_counter/main.cpp:1", log.read_text())
+            self.assertIn("my/step2/main.cpp:1", log.read_text())
             shutil.copyfile(ROOT / "step2_redis_counter" / "main.cpp", mine / "main.cpp")
             eventually(lambda: " listening on " in log.read_text(), "the server")
         finally:
