@@ -31,7 +31,7 @@ std::atomic<bool>& missed_an_answer() {
 
 /// What a program left behind, for a report.
 std::string account_of(RunningProgram& program) {
-  const auto code = program.exit_code();
+  const auto code = program.wait_for_exit(test::milliseconds{0});
   auto text = !code         ? std::string{"It still runs."}
               : *code > 128 ? fmt::format("It ended by signal {}.", *code - 128)
                             : fmt::format("It ended with exit code {}.", *code);

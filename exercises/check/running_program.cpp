@@ -121,6 +121,7 @@ RunningProgram::RunningProgram(std::vector<std::string> command,
         pipes[1].fd = -1;
       }
     }
+    is_drained_ = true;
   }};
 }
 
@@ -157,8 +158,11 @@ std::size_t RunningProgram::open_descriptors() const {
 }
 
 std::optional<int> RunningProgram::wait_for_exit(test::milliseconds patience) {
-  test::wait_until([this] { return exit_code().has_value(); }, patience);
-  return exit_code();
+  if (test::wait_until([this] { return exit_code().has_value(); }, patience)) {
+    // Not for ever: a child that it has left behind may hold the pipes open.
+    test::wait_until([this] { return is_drained_.load(); }, test::seconds{1});
+  }
+  return exit_code_;
 }
 
 }  // namespace sessions::exercise

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -47,7 +48,7 @@ class RunningProgram {
   void signal(int number) const;
   /// How many files, sockets and the like it has open; 0 if that cannot be seen.
   std::size_t open_descriptors() const;
-  /// Waits for the end; nothing if it does not come in time.
+  /// Waits for the end, and for what was written until then; nothing if it does not come in time.
   std::optional<int> wait_for_exit(test::milliseconds patience);
 
   std::string standard_output() const { return output_.text(); }
@@ -60,6 +61,7 @@ class RunningProgram {
   std::optional<int> exit_code_;
   KeptOutput output_;
   KeptOutput error_;
+  std::atomic<bool> is_drained_ = false;
   std::jthread drainer_;
 };
 
