@@ -39,11 +39,14 @@ class Counting : public ExerciseCheck {
   std::string kept_session(int views) {
     const auto id = random_session_id();
     step(fmt::format("There is a session with {} views", views));
+    write_session(id, views);
+    return id;
+  }
+  void write_session(const std::string& id, int views) {
     firestore().write("sessions/" + id,
                       {{"greeting", {{"stringValue", "Hello World"}}},
                        {"views", {{"integerValue", std::to_string(views)}}},
                        {"expireAt", {{"timestampValue", "2999-01-01T00:00:00Z"}}}});
-    return id;
   }
   static Headers cookie_of(const std::string& id) { return {{"Cookie", "session_id=" + id}}; }
 
@@ -120,24 +123,36 @@ CHECK_TASK_OF(Counting, 2, NumberIsNotWhatIsThereAfterwards) {
 
 CHECK_TASK_OF(Counting, 2, FiftyPagesAtTheSameTimeShowOneToFifty) {
   constexpr int kPages = 50;
+  constexpr int kAttempts = 3;
   const std::vector urls{start_step_four(), start_step_four()};
-  const auto id = kept_session(0);
+  step("There is a session with 0 views");
   step(fmt::format("{} pages with its cookie at the same time, from two servers in turn", kPages));
-  journal().sent("GET /\nCookie: session_id=" + id);
-  std::mutex mutex;
-  std::vector<int> numbers;
-  in_parallel(kPages, [&](int page) {
-    const int number =
-        number_of(HttpClient{urls.at(static_cast<std::size_t>(page % 2))}.get("/", cookie_of(id)));
-    const std::lock_guard lock{mutex};
-    numbers.push_back(number);
-  });
-  std::ranges::sort(numbers);
-  for (int number = 1; number <= kPages; ++number) {
-    if (numbers.at(static_cast<std::size_t>(number - 1)) != number) {
-      differs("1 to 50, each once", "a number twice, and another not at all");
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const auto id = random_session_id();
+    write_session(id, 0);
+    journal().sent("GET /\nCookie: session_id=" + id);
+    std::mutex mutex;
+    std::vector<int> numbers;
+    bool is_in_time = true;
+    in_parallel(kPages, [&](int page) {
+      const auto answer =
+          HttpClient{urls.at(static_cast<std::size_t>(page % 2))}.get("/", cookie_of(id));
+      const std::lock_guard lock{mutex};
+      numbers.push_back(number_of(answer));
+      is_in_time = is_in_time && answer.status != 503;
+    });
+    if (!is_in_time) {
+      continue;
     }
+    std::ranges::sort(numbers);
+    for (int number = 1; number <= kPages; ++number) {
+      if (numbers.at(static_cast<std::size_t>(number - 1)) != number) {
+        differs("1 to 50, each once", "a number twice, and another not at all");
+      }
+    }
+    return;
   }
+  not_checked("each time Firestore answered too late for some of 50 pages (503)");
 }
 
 CHECK_TASK_OF(Counting, 3, SessionThatWasDeletedMeanwhileIsNotBroughtBack) {
