@@ -39,9 +39,11 @@ bool is_redirection(const RedisError& error) {
 bool is_about_server(const RedisError& error) {
   constexpr std::array<std::string_view, 7> kCodes{"LOADING", "BUSY",   "MASTERDOWN", "OOM",
                                                    "MISCONF", "NOPERM", "NOREPLICAS"};
+  const std::string_view message{error.what()};
   return is_redirection(error) || std::ranges::find(kCodes, error.code()) != kCodes.end() ||
-         // NOPERM in a script (Redis 7.0)
-         std::string_view{error.what()}.starts_with("ERR The user executing the script");
+         // NOPERM in a script, as Redis 7.0 and later versions say it
+         message.starts_with("ERR The user executing the script") ||
+         message.starts_with("ERR ACL failure in script");
 }
 
 }  // namespace

@@ -303,7 +303,8 @@ TEST_F(Step2RedisClient, TellsAServerThatCannotAnswerNowFromOneThatRefusesTheCom
        {"LOADING Redis is loading the dataset in memory", "BUSY Redis is busy running a script",
         "MASTERDOWN Link with MASTER is down", "OOM command not allowed", "MISCONF Errors",
         "NOPERM this user has no permissions", "NOREPLICAS Not enough good replicas",
-        "ERR The user executing the script can't run this command or subcommand"}) {
+        "ERR The user executing the script can't run this command or subcommand",
+        "ERR ACL failure in script: User default has no permissions to run the 'zadd' command"}) {
     serve_error(error);
     EXPECT_THAT(failure_of(get), HasSubstr(error));
   }
