@@ -16,16 +16,16 @@ from tests.docs.running_step import RunningStep
 SCREENSHOTS = ROOT / "build" / "screenshots"  # docs/cookies.png, docs/step4_*.png and docs/step5.png are copies
 
 
-def skip_for_lack_of(what):
+def skip(reason):
     """Ends a test; with CI set, as a failure."""
     kind = AssertionError if os.environ.get("CI") else unittest.SkipTest
-    raise kind(f"{what} missing. Run ./tutorial setup")
+    raise kind(f"{reason}. Run ./tutorial setup")
 
 
 def setUpModule():
     missing = webdriver.missing_programs()
     if missing:
-        skip_for_lack_of(", ".join(missing))
+        skip(", ".join(missing) + " missing")
 
 
 def has_emulator():
@@ -63,7 +63,7 @@ class BrowserTest(unittest.TestCase):
 
     def setUp(self):
         if self.needs_emulator and not has_emulator():
-            skip_for_lack_of("the Firestore emulator is")
+            skip("The Firestore emulator is not installed")
         self.step = RunningStep(self.command, cwd=ROOT, env={"PORT": "0", **self.environment})
         self.addCleanup(self.step.stop)
         self._driver = webdriver.Driver()

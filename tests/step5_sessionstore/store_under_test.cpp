@@ -38,7 +38,7 @@ void StoreUnderTest::skip_unless_installed(StoreKind kind) {
     skip_for_lack_of("redis-server");
   }
   if (kind == StoreKind::kFirestore && !FirestoreEmulator::is_installed()) {
-    skip_for_lack_of("the Firestore emulator");
+    skip_for_lack_of("The Firestore emulator");
   }
 }
 
