@@ -155,7 +155,9 @@ asio::awaitable<SessionList> RedisSessionStore::list(std::string username) {
     const auto times = co_await redis_.command(std::move(command));
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const auto& record = times.list().at(i).list();
-      if (!record.empty()) {
+      if (record.empty()) {
+        --list.count;  // it has ended since the index was read
+      } else {
         list.newest.push_back({tokens[i], time_of(record.at(0)), time_of(record.at(1))});
       }
     }

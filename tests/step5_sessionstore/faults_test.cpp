@@ -143,6 +143,14 @@ TEST_F(Step5RedisRecord, ThatIsGoneIsNoSessionThoughTheIndexNamesIt) {
   EXPECT_THAT(keys("session:*"), IsEmpty());
 }
 
+TEST_F(Step5RedisRecord, ThatIsGoneIsNotCountedInTheList) {
+  EventLoop event_loop;
+  const auto store = world().make(event_loop, {.idle = seconds{60}, .absolute = seconds{600}});
+  EXPECT_EQ(event_loop.wait_for(store->list("alice")).count, 1U);
+  redis().command({"DEL", key()});
+  EXPECT_EQ(event_loop.wait_for(store->list("alice")).count, 0U);
+}
+
 TEST_F(Step5RedisRecord, LostExpiryIsSetAgain) {
   redis().command({"PERSIST", key()});
   EXPECT_TRUE(wait_until([&] {
