@@ -8,8 +8,6 @@
 #include <asio/detached.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
-#include <asio/ssl/context.hpp>
-#include <asio/ssl/host_name_verification.hpp>
 #include <asio/ssl/stream.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
@@ -19,6 +17,7 @@
 #include <optional>
 
 #include "errors.hpp"
+#include "redis_stream.hpp"
 
 namespace sessions::inspector {
 namespace {
@@ -42,17 +41,6 @@ struct Connection {
   std::unique_ptr<Tap> tap;
   std::optional<asio::ssl::stream<tcp::socket&>> tls;  ///< to the server
 };
-
-/// Trusts the authorities that the steps trust (redis_stream.cpp).
-asio::ssl::context& tls_context() {
-  static asio::ssl::context shared = [] {
-    asio::ssl::context context{asio::ssl::context::tls_client};
-    context.set_default_verify_paths();
-    context.set_verify_mode(asio::ssl::verify_peer);
-    return context;
-  }();
-  return shared;
-}
 
 void close_both(Connection& connection) {
   asio::error_code ignored;
@@ -111,9 +99,12 @@ asio::awaitable<void> serve_client(std::shared_ptr<Connection> connection,
                                asio::redirect_error(asio::use_awaitable, error));
   if (!error && target->tls) {
     auto& tls = connection->tls.emplace(connection->server, tls_context());
-    tls.set_verify_callback(asio::ssl::host_name_verification{target->host});
-    co_await tls.async_handshake(asio::ssl::stream_base::client,
-                                 asio::redirect_error(asio::use_awaitable, error));
+    if (expect_host(tls.native_handle(), target->host)) {
+      co_await tls.async_handshake(asio::ssl::stream_base::client,
+                                   asio::redirect_error(asio::use_awaitable, error));
+    } else {
+      error = asio::error::invalid_argument;
+    }
   }
   if (error) {
     const auto apology = connection->tap->apology();

@@ -11,7 +11,6 @@
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
-#include <asio/ssl/context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
@@ -83,8 +82,9 @@ void keep_alive(int socket) {
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-/// Trusts the authorities that OpenSSL trusts (the system's, or those of SSL_CERT_FILE and
-/// SSL_CERT_DIR). Reading them takes milliseconds, so all connections share it.
+}  // namespace
+
+// Reading the authorities takes milliseconds.
 asio::ssl::context& tls_context() {
   static asio::ssl::context shared = [] {
     asio::ssl::context context{asio::ssl::context::tls_client};
@@ -96,7 +96,11 @@ asio::ssl::context& tls_context() {
   return shared;
 }
 
-}  // namespace
+bool expect_host(SSL* session, const std::string& host) {
+  const bool is_address = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host.c_str()) == 1;
+  return is_address || (SSL_set1_host(session, host.c_str()) == 1 &&
+                        SSL_set_tlsext_host_name(session, host.c_str()) == 1);
+}
 
 // A name can stand for several addresses, as localhost does for 127.0.0.1 and ::1, and Redis need
 // not listen on the first one.
@@ -146,10 +150,7 @@ asio::awaitable<void> RedisStream::connect(Endpoint endpoint) {
 asio::awaitable<void> RedisStream::shake_hands() {
   const auto& host = url_.host;
   auto* session = tls_->native_handle();
-  // A server with several names needs to be told which one is meant (SNI). Addresses are not sent.
-  const bool is_address = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host.c_str()) == 1;
-  if (!is_address && (SSL_set1_host(session, host.c_str()) != 1 ||
-                      SSL_set_tlsext_host_name(session, host.c_str()) != 1)) {
+  if (!expect_host(session, host)) {
     throw std::runtime_error{fmt::format("TLS: {} is no host name", host)};
   }
   std::error_code error;

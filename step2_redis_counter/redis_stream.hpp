@@ -5,6 +5,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/io_context.hpp>
+#include <asio/ssl/context.hpp>
 #include <asio/ssl/stream.hpp>
 #include <cstddef>
 #include <memory>
@@ -17,6 +18,14 @@
 #include "redis_url.hpp"
 
 namespace sessions {
+
+/// What all TLS connections share. Trusts the authorities that OpenSSL trusts (the system's, or
+/// those of SSL_CERT_FILE and SSL_CERT_DIR) and speaks TLS 1.2 or newer.
+asio::ssl::context& tls_context();
+
+/// Lets a TLS session accept the certificate of this host only, and tell the server which of its
+/// names is meant (SNI; addresses are not sent). False if it is neither a name nor an address.
+bool expect_host(SSL* session, const std::string& host);
 
 /// Over TCP or a Unix socket, with or without TLS. Lives on the event loop. Not used again after a
 /// failure. What fails throws std::runtime_error, which says why.
