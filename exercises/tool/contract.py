@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .builder import Build
+from .builder import READERS, Build
 from .catalogue import ROOT, ExerciseError, step_folder
 
 ROW = re.compile(r"^\| `(?P<id>[a-z0-9-]+\.[a-z0-9-]+)` \| (?P<steps>[\d, ]+) \| (?P<weight>\w+) \| (?P<what>.+) \| (?P<why>.+) \|$")
@@ -269,7 +269,7 @@ def run(arguments) -> int:
     step = arguments.step
     urls = arguments.url or [f"http://127.0.0.1:{8080 if step == 4 else 5000}"]
     preflight(urls)
-    build = Build("tutorial")
+    build = READERS
     build.make(f"test_{step_folder(step)}")
     rules = check(build, step, urls, arguments.ttl, arguments.redis)
     print(text_of(step, rules), end="")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from . import tree
-from .builder import Build, DoesNotCompile, build_program
+from .builder import READERS, DoesNotCompile, build_program
 from .catalogue import ROOT, Exercise, ExerciseError, load
 from .checking import build_servers, make_ready
 from .formats import FORMATS
@@ -97,7 +97,7 @@ class Grader:
 
     def __init__(self, exercise: Exercise, seeds: Sequence[str], trust: bool = False, use_cgroup: bool = True):
         self.exercise, self.seeds, self.trust = exercise, seeds, trust
-        self.build = Build("tutorial")
+        self.build = READERS
         make_ready(self.build, exercise)
         self.servers = build_servers(self.build, exercise)
         self.folder = ROOT / "build" / "grade" / secrets.token_hex(4)

@@ -72,7 +72,7 @@ def contract_faults(exercise: Exercise, program: Path) -> list[str]:
             processes.append(server)
             url = server.stdout.readline().split(" listening on ")[1].strip()
             result = subprocess.run(
-                [READERS.folder / "bin" / f"test_{step}", f"--gtest_filter=Step{exercise.step}Contract*.*"],
+                [READERS.folder / "bin" / f"test_{step}", f"--gtest_filter=Step{exercise.step}Contract.*"],
                 env={**os.environ, "SESSIONS_URL": url}, capture_output=True, text=True)
             failed = re.findall(r"^\[  FAILED  \] (\S+) \(", result.stdout, re.MULTILINE)
             if result.returncode != 0:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from . import tree
-from .builder import Build
+from .builder import READERS
 from .catalogue import ROOT, Exercise, load, load_all
 from .checking import check_copy, make_ready, share_emulator, working_folder
 from .verdict import PASSED, Verdict, verdict_text
@@ -41,7 +41,7 @@ def copy_of(exercise: Exercise) -> Path:
 
 def make_copy(exercise: Exercise) -> None:
     """Writes the files that may change, as they are at the start. Nothing that is there is overwritten."""
-    folder = working_folder(Build("tutorial"), exercise, "start") / "src"
+    folder = working_folder(READERS, exercise, "start") / "src"
     tree.write_start(exercise, folder)
     for file in exercise.files:
         target = copy_of(exercise) / file
@@ -119,7 +119,7 @@ def after_success(exercise: Exercise) -> str:
 
 def check_once(exercise: Exercise, progress: Progress, seed: str) -> Verdict:
     started = time.monotonic()
-    verdict = check_copy(Build("tutorial"), exercise, copy_of(exercise), seed)
+    verdict = check_copy(READERS, exercise, copy_of(exercise), seed)
     print(verdict_text(exercise, verdict), end="")
     state = progress.of(exercise.name)
     state["tasks"] = [task.number for task in verdict.tasks if task.status == PASSED]
@@ -167,7 +167,7 @@ def run(arguments) -> int:
     make_copy(exercise)
     if is_new:
         print(f"Your copy is my/{exercise.name}. What to do: exercises/{exercise.name}/README.md\n")
-    make_ready(Build("tutorial"), exercise)
+    make_ready(READERS, exercise)
     if "firestore" in exercise.stores:
         share_emulator()
     if arguments.watch:

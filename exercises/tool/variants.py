@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from . import tree
-from .builder import Build, DoesNotCompile, build_program
+from .builder import READERS, DoesNotCompile, build_program
 from .catalogue import ROOT, ExerciseError, step_folder
 
 BROKEN = ROOT / "variants" / "broken"
@@ -69,7 +69,7 @@ def named_as_mine(step: int, said: str) -> str:
 def build(step: int, name: str) -> Path:
     """Builds what stands in build/variants/NAME/src; the step's own program has to be up to date."""
     source = WORKING / name / "src"
-    return build_program(Build("tutorial"), step, source, tree.changed_files(source), WORKING / name / "out")
+    return build_program(READERS, step, source, tree.changed_files(source), WORKING / name / "out")
 
 
 def start(step: int) -> None:
@@ -115,7 +115,8 @@ def main() -> int:
         print(build(step, name))
         return 0
     except DoesNotCompile as error:
-        print(f"{named_as_mine(step, str(error)) if arguments.what == 'mine' else error}tutorial: it does not compile; what the compiler says is above", file=sys.stderr)
+        said = named_as_mine(step, str(error)) if arguments.what == "mine" else str(error)
+        print(f"{said}tutorial: it does not compile; what the compiler says is above", file=sys.stderr)
         return 1
     except ExerciseError as error:
         print(f"tutorial: {error}", file=sys.stderr)

@@ -11,12 +11,11 @@ import unittest
 from pathlib import Path
 
 from exercises.tool import contract
-from exercises.tool.builder import Build
+from exercises.tool.builder import READERS
 from exercises.tool.catalogue import ExerciseError, step_folder
 
 HERE = Path(__file__).parent
 ORIGINALS = HERE.parent / "bench" / "peers" / "flask"
-BUILD = Build("tutorial")
 
 
 def free_port() -> int:
@@ -61,11 +60,11 @@ class World(unittest.TestCase):
     def step(self, number, **environment):
         """Starts a step's server."""
         port = free_port()
-        return self.start([BUILD.program(number), "--port", str(port)], port, SECRET_KEY="k" * 40,
+        return self.start([READERS.program(number), "--port", str(port)], port, SECRET_KEY="k" * 40,
                           **{"REDIS_URL": self.redis, **environment})
 
     def broken(self, number, urls, ttl=None, redis=None, weight="essential"):
-        rules = contract.check(BUILD, number, urls, ttl, redis)
+        rules = contract.check(READERS, number, urls, ttl, redis)
         return {rule.id for rule in rules.values() if rule.status == contract.BROKEN and rule.weight == weight}
 
 
@@ -73,7 +72,7 @@ class Steps(World):
     @classmethod
     def setUpClass(cls):
         for number in (1, 2, 3):
-            BUILD.make(step_folder(number), f"test_{step_folder(number)}")
+            READERS.make(step_folder(number), f"test_{step_folder(number)}")
 
     def test_each_step_passes_its_own_check(self):
         for number, environment in {1: {}, 2: {}, 3: {"SESSION_TTL": "3"}}.items():
@@ -120,12 +119,12 @@ class Originals(World):
 
     def test_verdicts_are_those_of_golden(self):
         for number in (1, 2, 3):
-            BUILD.make(f"test_{step_folder(number)}")
+            READERS.make(f"test_{step_folder(number)}")
             with self.subTest(step=number):
                 port = free_port()
                 url = self.start([python_with_flask(), "-m", "flask", "--app", ORIGINALS / f"step{number}.py", "run",
                                   "--port", str(port)], port, SECRET_KEY="k" * 40, REDIS_URL=self.redis)
-                rules = contract.check(BUILD, number, [url], 10, None)
+                rules = contract.check(READERS, number, [url], 10, None)
                 text = "".join(f"{rule.status}: {rule.id} ({rule.weight})\n" for rule in rules.values()
                                if rule.status != contract.KEPT)
                 golden = HERE / "golden" / f"flask-step{number}.txt"

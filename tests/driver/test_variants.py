@@ -15,7 +15,7 @@ import unittest
 from unittest import mock
 
 from exercises.tool import tree, variants
-from exercises.tool.builder import Build, DoesNotCompile
+from exercises.tool.builder import READERS, DoesNotCompile
 from exercises.tool.catalogue import ROOT, ExerciseError, step_folder
 from tests.driver.test_driver import DRIVER, PATIENCE, Running, Visitor, call, environment, eventually, tutorial
 
@@ -187,7 +187,7 @@ class Start(unittest.TestCase):
     def test_a_skeleton_compiles_and_lacks_something(self):
         for step in STEPS_TO_TYPE:
             with self.subTest(step=step):
-                Build("tutorial").make(step_folder(step))
+                READERS.make(step_folder(step))
                 name = f"step{step}-skeleton"
                 variants.write_skeleton(step, variants.WORKING / name / "src")
                 self.assertEqual(tree.changed_files(variants.WORKING / name / "src"), [f"{step_folder(step)}/main.cpp"])
@@ -215,7 +215,7 @@ class Start(unittest.TestCase):
         self.assertEqual(tree.changed_files(self.folder / "src"), [])
 
     def test_a_missing_co_await_is_named(self):
-        Build("tutorial").make(step_folder(2))
+        READERS.make(step_folder(2))
         main = variants.WORKING / "step2-forgotten" / "src" / step_folder(2) / "main.cpp"
         for kind in ("auto", "int"):
             with self.subTest(kind=kind):
