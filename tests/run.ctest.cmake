@@ -50,11 +50,9 @@ ctest_build(${target} NUMBER_ERRORS errors RETURN_VALUE failed)
 if(failed OR errors)
   show_log_and_fail(Build)
 endif()
+# Most tests wait most of the time.
 cmake_host_system_information(RESULT parallel QUERY NUMBER_OF_LOGICAL_CORES)
-if(NOT PRESET STREQUAL "tutorial")
-  # With a sanitizer all deadlines are longer, so most tests wait most of the time and none is disturbed.
-  math(EXPR parallel "2 * ${parallel}")
-endif()
+math(EXPR parallel "2 * ${parallel}")
 ctest_test(${selection} ${repeat} PARALLEL_LEVEL ${parallel} OUTPUT_JUNIT ${CTEST_BINARY_DIRECTORY}/tests.xml RETURN_VALUE failed)
 if(failed)
   message(FATAL_ERROR "tests failed")
