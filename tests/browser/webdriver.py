@@ -43,13 +43,25 @@ class Driver:
     """chromedriver on a free port. Each browser() is one visitor with cookies of their own."""
 
     def __init__(self):
-        self._process = subprocess.Popen(
-            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for line in self._process.stdout:
-            if match := re.search(r"started successfully on port (\d+)", line):
+        # It takes a port that is free for IPv6, and ends if somebody has the same one for IPv4.
+        for _ in range(5):
+            said = self._start()
+            if match := re.search(r"started successfully on port (\d+)", said):
                 self.url = f"http://127.0.0.1:{match[1]}"
                 return
-        raise WebDriverError("chromedriver did not start")
+            self.close()
+        raise WebDriverError(f"chromedriver did not start: {said}")
+
+    def _start(self):
+        """Returns what it says until it has started or ended."""
+        self._process = subprocess.Popen(
+            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = ""
+        for line in self._process.stdout:
+            said += line
+            if "started successfully" in line:
+                break
+        return said
 
     def browser(self, width=800, height=600):
         return Browser(self.url, width, height)
