@@ -127,7 +127,8 @@ class Browser:
             page = next(target["id"] for target in json.load(answer) if target["type"] == "page")
         self.open(f"http://{other._debugger}/devtools/inspector.html?panel=resources&ws={other._debugger}/devtools/page/{page}")
         self.run("localStorage.setItem('screencast-enabled', 'false'); location.reload()")
-        wait_until(lambda: self.run(_CHOOSE_COOKIES, name), f"the developer tools list the cookie {name}")
+        # Each choice reads the list anew, for which a busy machine needs time; the first may come before there is anything to list.
+        wait_until(lambda: self.run(_CHOOSE_COOKIES, name), f"the developer tools list the cookie {name}", seconds=60, pause=1)
         return self.run(_CHOOSE_COOKIES, name)
 
     def screenshot(self, path):
@@ -161,12 +162,12 @@ class Browser:
             raise WebDriverError(json.load(error)["value"]["message"]) from None
 
 
-def wait_until(condition, what, seconds=20):
+def wait_until(condition, what, seconds=20, pause=0.1):
     """Asks again and again until the condition holds. An element that goes while it is read does not matter."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(WebDriverError):
             if condition():
                 return
-        time.sleep(0.1)
+        time.sleep(pause)
     raise AssertionError(f"not within {seconds} s: {what}")
