@@ -25,6 +25,13 @@ export function colour(node, jar) {
   return node;
 }
 
+// Puts a newer one in a card's place. Who was there with the keyboard still is.
+export function replaceCard(before, card) {
+  const focused = before === document.activeElement;
+  before.replaceWith(card);
+  if (focused) card.focus({preventScroll: true});
+}
+
 // Lights up for a moment, also when it has just done so.
 export function flash(node) {
   node.classList.remove('flash');

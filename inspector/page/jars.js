@@ -1,7 +1,7 @@
 // The first panel: each visitor with its cookies.
 
 import {decoded, holds, names, verdict} from './cookies.js';
-import {colour, duration, element, flash, visitorName} from './dom.js';
+import {colour, duration, element, flash, replaceCard, visitorName} from './dom.js';
 
 // Claims that every token has (RFC 7519, section 4.1); the others are the application's.
 const isOrdinary = (claim) => ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'].includes(claim);
@@ -23,7 +23,7 @@ export class Jars {
     if (jar.deleted) card.append(element('p', {class: 'empty bad'}, `An answer has deleted “${jar.deleted}”.`));
     if (jar.cookies.length === 0 && !jar.deleted) card.append(element('p', {class: 'empty'}, 'No cookies.'));
     card.append(...jar.cookies.map((cookie) => this.#cookie(cookie)));
-    if (before) before.card.replaceWith(card);
+    if (before) replaceCard(before.card, card);
     else this.#list.append(card);
     this.#cards.set(jar.id, {card, jar});
     const contents = JSON.stringify([jar.cookies.map((cookie) => cookie.value), jar.deleted]);

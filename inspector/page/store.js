@@ -1,6 +1,6 @@
 // The third panel: what is in the store, how long it will stay, and who holds its name.
 
-import {duration, element, flash, visitorName} from './dom.js';
+import {duration, element, flash, replaceCard, visitorName} from './dom.js';
 
 const kept = 20;  // records that are gone and still shown
 
@@ -59,7 +59,7 @@ export class Store {
     const card = element('article', {class: 'card record', tabindex: -1, 'aria-label': record.key},
       element('h3', {class: 'mono'}, record.key, element('small', {}, record.type)),
       element('p', {class: 'countdown'}), element('p', {class: 'holders'}), list);
-    if (before) before.card.replaceWith(card);
+    if (before) replaceCard(before.card, card);
     else this.#list.append(card);
     if (!before || before.gone) flash(card);
     const entry = {card, contents, record, gone: false};

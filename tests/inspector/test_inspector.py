@@ -274,6 +274,9 @@ class Step5(InspectorTest):
         self.wait_for_panel("store", "session:", "username", "alice", "held by visitor 1")
         self.page.run("document.querySelector('#jar-1 dl .link').click()")
         self.assertIn("session:", self.page.run("return document.activeElement.ariaLabel"))
+        browser.open(self.step.url)
+        self.wait_for_panel("store", "visits\n2")
+        self.assertIn("session:", self.page.run("return document.activeElement.ariaLabel"), "after the record has changed")
 
         # Fixation: mallory's cookie is in alice's browser when alice logs in.
         self.log_in(mallory, "mallory")
