@@ -76,7 +76,7 @@ TEST_F(Step1SlowReader, ThatLeavesInTheMiddleDoesNoHarm) {
   }
   // On a busy machine the pages of those who have just left are still there.
   EXPECT_TRUE(wait_until([&] {
-    return server().process().resident_bytes() < resident_bytes + kReaders * kPageBytes / 2;
+    return server().process().resident_bytes() < resident_bytes + kReaders * kPageBytes / 3;
   })) << server().process().resident_bytes()
       << " after " << resident_bytes;
 }

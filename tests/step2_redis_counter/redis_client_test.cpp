@@ -210,7 +210,7 @@ TEST_F(Step2RedisClient, ConnectionThatWasForgottenCostsOneDeadlineAndNobodyAfte
   EXPECT_THROW(second.get(), ServiceUnavailable);
   const auto start = Clock::now();
   EXPECT_EQ(event_loop_.wait_for(redis_->command("GET", "a")).string(), "OK");
-  EXPECT_LT(Clock::now() - start, milliseconds{900} * kSlowdown);
+  EXPECT_LT(Clock::now() - start, milliseconds{500} * kSlowdown);
 }
 
 TEST_F(Step2RedisClient, KeepsIdleConnectionsAlive) {
