@@ -25,7 +25,7 @@ export function colour(node, jar) {
   return node;
 }
 
-// Puts a newer one in a card's place. Who was there with the keyboard still is.
+// Puts a newer one in a card's place, with the focus if the card had it.
 export function replaceCard(before, card) {
   const focused = before === document.activeElement;
   before.replaceWith(card);

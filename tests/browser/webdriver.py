@@ -45,23 +45,22 @@ class Driver:
     def __init__(self):
         # It takes a port that is free for IPv6, and ends if somebody has the same one for IPv4.
         for _ in range(5):
-            said = self._start()
-            if match := re.search(r"started successfully on port (\d+)", said):
-                self.url = f"http://127.0.0.1:{match[1]}"
+            if self._start():
                 return
             self.close()
-        raise WebDriverError(f"chromedriver did not start: {said}")
+        raise WebDriverError(f"chromedriver did not start: {self._said}")
 
     def _start(self):
-        """Returns what it says until it has started or ended."""
+        """True once it listens, false if it has ended."""
         self._process = subprocess.Popen(
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        said = ""
+        self._said = ""
         for line in self._process.stdout:
-            said += line
-            if "started successfully" in line:
-                break
-        return said
+            self._said += line
+            if match := re.search(r"started successfully on port (\d+)", line):
+                self.url = f"http://127.0.0.1:{match[1]}"
+                return True
+        return False
 
     def browser(self, width=800, height=600):
         return Browser(self.url, width, height)
