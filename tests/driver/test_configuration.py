@@ -65,12 +65,14 @@ class Configuration(unittest.TestCase):
     def test_without_what_cmake_finds_by_itself_it_names_the_package(self):
         found = set(re.findall(r"(?m)^find_package\((\w+)", LIBRARIES))
         packages = {"PkgConfig": ("pkg-config", "pkg-config"),
-                    "GTest": ("GoogleTest", "libgtest-dev libgmock-dev"),
-                    "Python3": ("Python", "python3")}
+                    "GTest": ("GoogleTest", "libgtest-dev libgmock-dev")}
         self.assertEqual(found - {"Threads"}, packages.keys())  # threads come with the compiler
         for name, (called, package) in packages.items():
             with self.subTest(name):
                 self.expect_missing(called, package, self.configure(f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON"))
+
+    def test_without_python_it_names_the_package(self):
+        self.expect_missing("Python", "python3", self.configure("-DPYTHON3=OFF"))
 
 
 if __name__ == "__main__":
