@@ -25,6 +25,7 @@ _CHOOSE_COOKIES = """
   const items = inside(document).filter((element) => element.role === 'treeitem');
   const above = items.findIndex((item) => item.textContent.trim() === 'Cookies');
   items[above + 1]?.dispatchEvent(new MouseEvent('mousedown', {bubbles: true, composed: true}));
+  inside(document).find((element) => element.localName === 'button' && element.title === 'Refresh')?.click();
   const name = inside(document).find((element) => element.localName === 'td' && element.textContent === arguments[0]);
   return name ? [...name.parentElement.children].map((cell) => cell.textContent) : [];
 """
@@ -126,9 +127,9 @@ class Browser:
             page = next(target["id"] for target in json.load(answer) if target["type"] == "page")
         self.open(f"http://{other._debugger}/devtools/inspector.html?panel=resources&ws={other._debugger}/devtools/page/{page}")
         self.run("localStorage.setItem('screencast-enabled', 'false'); location.reload()")
-        # Each choice reads the list anew, for which a busy machine needs time; the first may come before there is anything to list.
-        wait_until(lambda: self.run(_CHOOSE_COOKIES, name), f"the developer tools list the cookie {name}", seconds=60, pause=1)
-        return self.run(_CHOOSE_COOKIES, name)
+        # The first choice may come before there is anything to list, and nothing but their button reads the list anew. For that a busy
+        # machine needs time.
+        return wait_until(lambda: self.run(_CHOOSE_COOKIES, name), f"the developer tools list the cookie {name}", seconds=60, pause=1)
 
     def screenshot(self, path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,11 +163,11 @@ class Browser:
 
 
 def wait_until(condition, what, seconds=20, pause=0.1):
-    """Asks again and again until the condition holds. An element that goes while it is read does not matter."""
+    """Asks again and again until the condition holds, and returns its value. An element that goes while it is read does not matter."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(WebDriverError):
-            if condition():
-                return
+            if value := condition():
+                return value
         time.sleep(pause)
     raise AssertionError(f"not within {seconds} s: {what}")
