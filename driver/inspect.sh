@@ -22,7 +22,7 @@ verb_inspect() {
   build inspector
   prepare_to_stop
   local visitors variable=REDIS_URL
-  visitors=$(free_port "${option[port]-${PORT:-5000}}")
+  free_port visitors "${option[port]-${PORT:-5000}}"
   export INSPECT_REDIS=${option[redis]-} INSPECT_FIRESTORE=${option[firestore]-}
   [[ -z $INSPECT_FIRESTORE ]] || variable=FIRESTORE_EMULATOR_HOST
   start_inspector "${option[url]}" "$visitors"
@@ -36,7 +36,7 @@ verb_inspect() {
 # put_inspector_before PORT: the visitors' port is PORT; the server has to take the one in `port`.
 put_inspector_before() {
   local visitors=$1 store=${REDIS_URL-}
-  port=$(free_port 0)
+  free_port port 0
   export INSPECT_REDIS='' INSPECT_FIRESTORE=''
   case ${SESSION_STORE-} in
     redis*) INSPECT_REDIS=$store ;;
@@ -52,11 +52,12 @@ put_inspector_before() {
 
 # start_inspector SERVER VISITORS_PORT
 start_inspector() {
-  local log=$temporary_folder/inspector.log
-  INSPECT_STORE_PORT=$(free_port 0)
+  local own log=$temporary_folder/inspector.log
+  free_port INSPECT_STORE_PORT 0
+  free_port own 5001
   export INSPECT_URL=$1 INSPECT_PORT=$2 INSPECT_STORE_PORT
   : >"$log"
-  start "$build_folder/bin/inspector" --host 127.0.0.1 --port "$(free_port 5001)" >"$log" 2>&1
+  start "$build_folder/bin/inspector" --host 127.0.0.1 --port "$own" >"$log" 2>&1
   wait_until "${started[-1]}" "$log" grep -q ' listening on ' "$log"
 }
 

@@ -3,6 +3,7 @@
 
 started=()              # in the order in which they were started
 declare -A stop_signal  # of those that TERM does not stop gently
+given_ports=()          # for their listeners, which may not be there yet
 temporary_folder=       # for what they write
 run_file=               # for ./tutorial redis and firestore
 
@@ -44,16 +45,17 @@ prepare_to_stop() {
   trap 'exit 143' TERM HUP
 }
 
-# free_port PORT [HOST]: prints a port that is free: the given one or the next, so that what the
-# tutorial says can be typed as it is. 0, or PORT=0 in the environment: any other, so that tests can
-# run beside each other.
+# free_port VARIABLE PORT [HOST]: sets the variable to a port that is free and that nobody has been
+# given yet: PORT or the next, so that what the tutorial says can be typed as it is. 0, or PORT=0 in
+# the environment: any other, so that tests can run beside each other; those in C++ take lower ones.
 free_port() {
-  local port=$1
-  [[ ${PORT-} != 0 && $port != 0 ]] || port=$((20000 + RANDOM % 12000))
-  while is_open "$port" "${@:2}"; do
-    port=$((port + 1))
+  local -n free=$1
+  free=$2
+  [[ ${PORT-} != 0 && $free != 0 ]] || free=$((26000 + RANDOM % 6000))
+  while [[ -n ${given_ports[free]-} ]] || is_open "$free" "${@:3}"; do
+    free=$((free + 1))
   done
-  echo "$port"
+  given_ports[free]=yes
 }
 
 # is_open PORT [HOST]

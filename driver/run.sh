@@ -50,7 +50,7 @@ verb_run() {
   host=${option[host]-${HOST:-127.0.0.1}}
   port=${option[port]-${PORT-}}
   # 0 is up to the server, which can tell what is free best; the others need to know it before.
-  [[ $port == 0 && $instances == 1 && -z $watch$inspecting ]] || port=$(port_for "$step" "$host" "$port")
+  [[ $port == 0 && $instances == 1 && -z $watch$inspecting ]] || choose_port "$step" "$host"
   build "$step" ${inspecting:+inspector}
   until server[0]=$(program_of "$step"); do
     [[ -n $watch && ${variant[0]-} == mine ]] || exit 1
@@ -91,25 +91,24 @@ verb_run() {
   return "$status"
 }
 
-# port_for STEP HOST PORT: prints PORT, which has to be free, or else the step's usual one or the
-# next that is free.
-port_for() {
-  local usual=5000 port
+# choose_port STEP HOST: leaves `port` if it is free, and sets it to the step's usual one or the next
+# that is free if it is empty.
+choose_port() {
+  local usual=5000
   case $1 in step4_*) usual=8080 ;; esac
-  case $3 in
+  case $port in
     '')
-      port=$(free_port "$usual" "$2")
+      free_port port "$usual" "$2"
       ((port == usual)) || echo "Port $usual is taken, so it is $port" >&2
       ;;
-    0) port=$(free_port 0 "$2") ;;
-    *[!0-9]*) wrong_usage "--port needs a number, not '$3'" ;;
+    0) free_port port 0 "$2" ;;
+    *[!0-9]*) wrong_usage "--port needs a number, not '$port'" ;;
     *)
-      port=$3
       ! is_open "$port" "$2" ||
         fail "port $port is taken: another program listens there. Stop it or choose another --port"
+      given_ports[port]=yes
       ;;
   esac
-  echo "$port"
 }
 
 # use_secret FILE: the key in the file, or else in SECRET_KEY, or else a new one.

@@ -14,7 +14,7 @@ need_store() {
 start_redis() {
   [[ -z ${REDIS_URL-} ]] || return 0
   local port log=$temporary_folder/redis.log
-  port=$(free_port 6379)
+  free_port port 6379
   start redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no \
     --dir "$temporary_folder" >"$log"
   wait_until "${started[-1]}" "$log" is_open "$port"
@@ -34,12 +34,13 @@ takes_part() {
 # A Redis Cluster of our own: three primaries, and a replica of each that takes over five seconds
 # after its primary has gone.
 start_redis_cluster() {
-  local number port nodes=() log=$temporary_folder/redis-cluster.log
+  local number port bus_port nodes=() log=$temporary_folder/redis-cluster.log
   echo 'Starting a Redis Cluster of three primaries and three replicas'
   for number in 1 2 3 4 5 6; do
-    port=$(free_port "700$number")
+    free_port port "700$number"
+    free_port bus_port 0
     mkdir "$temporary_folder/node$number"
-    start redis-server --bind 127.0.0.1 --port "$port" --cluster-port "$(free_port 0)" \
+    start redis-server --bind 127.0.0.1 --port "$port" --cluster-port "$bus_port" \
       --cluster-enabled yes --cluster-node-timeout 3000 --repl-diskless-sync-delay 0 \
       --save '' --appendonly no --dir "$temporary_folder/node$number" \
       >"$temporary_folder/node$number/log"
@@ -72,7 +73,7 @@ start_firestore() {
   [[ -z ${FIRESTORE_EMULATOR_HOST-} ]] || return 0
   echo 'Starting the Firestore emulator, until it answers a read and a commit'
   local port log=$temporary_folder/firestore.log
-  port=$(free_port 8081)
+  free_port port 8081
   start "${emulator[@]}" --host=127.0.0.1 --port="$port" >"$log" 2>&1
   export FIRESTORE_EMULATOR_HOST=127.0.0.1:$port
   export GOOGLE_CLOUD_PROJECT=${GOOGLE_CLOUD_PROJECT:-sessions-tutorial}
