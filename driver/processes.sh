@@ -50,7 +50,7 @@ prepare_to_stop() {
 # the environment: any other, so that tests can run beside each other; those in C++ take lower ones.
 free_port() {
   local -n free=$1
-  free=$2
+  free=$((10#$2))  # 08080 is no octal number
   [[ ${PORT-} != 0 && $free != 0 ]] || free=$((26000 + RANDOM % 6000))
   while [[ -n ${given_ports[free]-} ]] || is_open "$free" "${@:3}"; do
     free=$((free + 1))
