@@ -3,7 +3,7 @@
 
 started=()              # in the order in which they were started
 declare -A stop_signal  # of those that TERM does not stop gently
-given_ports=()          # for their listeners, which may not be there yet
+declare -A given_ports  # for their listeners, which may not be there yet
 temporary_folder=       # for what they write
 run_file=               # for ./tutorial redis and firestore
 
@@ -50,12 +50,12 @@ prepare_to_stop() {
 # the environment: any other, so that tests can run beside each other; those in C++ take lower ones.
 free_port() {
   local -n free=$1
-  free=$((10#$2))  # 08080 is no octal number
+  free=$2
   [[ ${PORT-} != 0 && $free != 0 ]] || free=$((26000 + RANDOM % 6000))
-  while [[ -n ${given_ports[free]-} ]] || is_open "$free" "${@:3}"; do
+  while [[ -n ${given_ports[$free]-} ]] || is_open "$free" "${@:3}"; do
     free=$((free + 1))
   done
-  given_ports[free]=yes
+  given_ports[$free]=yes
 }
 
 # is_open PORT [HOST]

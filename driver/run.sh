@@ -106,7 +106,7 @@ choose_port() {
     *)
       ! is_open "$port" "$2" ||
         fail "port $port is taken: another program listens there. Stop it or choose another --port"
-      given_ports[10#$port]=yes
+      given_ports[$port]=yes
       ;;
   esac
 }
